@@ -1,0 +1,61 @@
+"""The three roles that a step can be played by: a model behind a `Chat`, or the offline engine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from rubricate.domain.conversation import Prompt, Response
+from rubricate.domain.judgement import Preference, Verdict
+from rubricate.domain.rubric import Criterion, Rubric
+
+
+class Proposer(Protocol):
+    """Writes rubrics."""
+
+    @property
+    def name(self) -> str:
+        """Who writes: goes into the lineage of every rubric."""
+        ...
+
+    async def propose(self, prompt: Prompt) -> Rubric:
+        """The first rubric, from the prompt alone.
+
+        Raises:
+            ReplyError: no valid rubric could be read, not even on asking again.
+            ChatError: the call failed for good.
+        """
+        ...
+
+    async def refine(self, prompt: Prompt, rubric: Rubric, pair: tuple[Response, Response]) -> Rubric:
+        """The whole new rubric, meant to tell the two responses apart. Raises as `propose` does."""
+        ...
+
+
+class Grader(Protocol):
+    """Gives verdicts."""
+
+    @property
+    def name(self) -> str:
+        """Who grades and how (model, template, parameters): part of the key of every verdict."""
+        ...
+
+    async def grade(
+        self, prompt: Prompt, response: Response, criteria: Sequence[Criterion]
+    ) -> tuple[Verdict, ...]:
+        """One verdict per criterion, in order. A failure is `unjudged`, never an exception of the call's
+        own and never a number; only `RunStopped` and `AccountError` pass through."""
+        ...
+
+
+class Judge(Protocol):
+    """Compares two responses."""
+
+    @property
+    def name(self) -> str:
+        """Who judges."""
+        ...
+
+    async def compare(self, prompt: Prompt, first: Response, second: Response) -> Preference:
+        """Which of the two is better, asked in both orders."""
+        ...
