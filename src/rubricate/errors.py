@@ -65,7 +65,7 @@ class RunError(RubricateError):
     """The run as a whole cannot start or go on."""
 
 
-class RunStopped(RunError):  # noqa: N818  (a stop on purpose is not an error of anybody)
+class RunStopped(RunError):
     """The run stopped on purpose; what was paid is kept and the same command resumes it."""
 
 
