@@ -43,8 +43,11 @@ class Grader(Protocol):
     async def grade(
         self, prompt: Prompt, response: Response, criteria: Sequence[Criterion]
     ) -> tuple[Verdict, ...]:
-        """One verdict per criterion, in order. A failure is `unjudged`, never an exception of the call's
-        own and never a number; only `RunStopped` and `AccountError` pass through."""
+        """One verdict per criterion, in order; what cannot be judged is `unjudged`, never a number.
+
+        Raises:
+            ChatError: no answer could be had at all after all patience; the prompt is owed again.
+        """
         ...
 
 

@@ -1,0 +1,181 @@
+"""Records -> the files of a run folder: rubrics.jsonl, dataset/, and the official shapes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from rubricate.domain.conversation import Pool
+from rubricate.domain.record import PromptRecord, Round, Standing
+from rubricate.domain.rubric import Rubric
+
+Finished = Iterable[tuple[Pool, PromptRecord]]
+_ROWS_PER_GROUP = 2000
+
+
+def write_rubrics(finished: Finished, path: Path) -> int:
+    """One JSON line per prompt that has a rubric; how many. Written whole or not at all."""
+    written = 0
+    draft = path.with_suffix(".tmp")
+    with draft.open("w", encoding="utf-8") as target:
+        for pool, record in finished:
+            if record.rubric is None:
+                continue
+            target.write(json.dumps(rubric_row(pool, record, record.rubric), ensure_ascii=False) + "\n")
+            written += 1
+    draft.replace(path)
+    return written
+
+
+def rubric_row(pool: Pool, record: PromptRecord, rubric: Rubric) -> dict[str, Any]:
+    """The fields of the published dataset, and beside them what it cannot carry."""
+    return {
+        "id": record.id,
+        "prompt": pool.prompt.text,
+        "rubrics": [
+            {"id": c.id, "criterion": c.text, "weight": _number(c.weight), "kind": c.kind}
+            for c in rubric.criteria
+        ],
+        "number_of_criteria": len(rubric.criteria),
+        "total_weight": _number(rubric.total_weight),
+        "state": record.state,
+        "version": rubric.version,
+    }
+
+
+def write_dataset(finished: Finished, folder: Path) -> int:
+    """`dataset/train.parquet` with the fields of JunkaiZ/Rubrics and the id; how many rows.
+
+    Goes through `finished` twice. Loads with `datasets.load_dataset(folder)`. Weights are whole numbers unless one is not.
+    """
+    import pyarrow as arrow
+    import pyarrow.parquet as parquet
+
+    criterion = arrow.struct([("criterion", arrow.string()), ("weight", arrow.float64())])
+    whole = arrow.struct([("criterion", arrow.string()), ("weight", arrow.int64())])
+    integral = all(
+        float(c.weight).is_integer()
+        for _, record in finished
+        if record.rubric
+        for c in record.rubric.criteria
+    )
+    number = arrow.int64() if integral else arrow.float64()
+    schema = arrow.schema(
+        [
+            ("id", arrow.string()),
+            ("prompt", arrow.string()),
+            ("rubrics", arrow.list_(whole if integral else criterion)),
+            ("number_of_criteria", arrow.int64()),
+            ("total_weight", number),
+        ]
+    )
+    folder.mkdir(exist_ok=True)
+    draft = folder / "train.tmp"
+    rows = (dataset_row(pool, record.id, record.rubric) for pool, record in finished if record.rubric)
+    written = 0
+    with parquet.ParquetWriter(draft, schema) as writer:
+        while part := list(islice(rows, _ROWS_PER_GROUP)):
+            writer.write_table(arrow.Table.from_pylist(part, schema=schema))
+            written += len(part)
+    draft.replace(folder / "train.parquet")
+    return written
+
+
+def dataset_row(pool: Pool, id: str, rubric: Rubric) -> dict[str, Any]:
+    """One row of the dataset."""
+    return {
+        "id": id,
+        "prompt": pool.prompt.text,
+        "rubrics": [{"criterion": c.text, "weight": _number(c.weight)} for c in rubric.criteria],
+        "number_of_criteria": len(rubric.criteria),
+        "total_weight": _number(rubric.total_weight),
+    }
+
+
+def official_files(finished: Finished) -> dict[str, list[dict[str, Any]]]:
+    """The files of the official workflow by name: initial_rubrics.json, final_rubrics.json, and for every
+    round iteration_NN_scored_responses.json and iteration_NN_rubrics.json.
+
+    Scores are the raw weighted sums that official code writes; a response without a score is left out of
+    the scored responses, since official readers would take it for a zero.
+    """
+    files: dict[str, list[dict[str, Any]]] = {"initial_rubrics.json": [], "final_rubrics.json": []}
+    for pool, record in finished:
+        if record.initial is None or record.rubric is None:
+            continue
+        files["initial_rubrics.json"].append(official_rubric(pool, record.id, record.initial))
+        rubric = record.initial
+        for played in record.rounds:
+            name = f"iteration_{played.number:02d}"
+            scored = files.setdefault(f"{name}_scored_responses.json", [])
+            scored.append(_scored(pool, record.id, rubric, played))
+            if played.decision == "accepted" and played.proposed is not None:
+                rubric = played.proposed
+            files.setdefault(f"{name}_rubrics.json", []).append(official_rubric(pool, record.id, rubric))
+        files["final_rubrics.json"].append(official_rubric(pool, record.id, record.rubric))
+    return dict(sorted(files.items()))
+
+
+def official_rubric(pool: Pool, id: str, rubric: Rubric) -> dict[str, Any]:
+    """A rubric as official code writes it."""
+    return {
+        "id": id,
+        "prompt": pool.prompt.text,
+        "total_criteria": len(rubric.criteria),
+        "criteria": [
+            {"criterion": c.text, "weight": _number(c.weight), "local_id": f"c{number}"}
+            for number, c in enumerate(rubric.criteria, 1)
+        ],
+        "total_weight": _number(rubric.total_weight),
+    }
+
+
+def _scored(pool: Pool, id: str, rubric: Rubric, played: Round) -> dict[str, Any]:
+    place = {response.key: number for number, response in enumerate(pool.responses)}
+    return {
+        "id": id,
+        "prompt": pool.prompt.text,
+        "scored_responses": [
+            {
+                "prompt_id": id,
+                "response": pool.responses[place[standing.response]].text,
+                "response_idx": place[standing.response],
+                "score": _number(raw_score(rubric, standing)),
+                "parsed_answers": {
+                    f"c{number}": {
+                        "answer": {"+": "yes", "-": "no"}.get(mark),
+                        "weight": _number(criterion.weight),
+                        "criterion_text": criterion.text,
+                        "found": mark != "?",
+                    }
+                    for number, (criterion, mark) in enumerate(
+                        zip(rubric.criteria, standing.marks, strict=True), 1
+                    )
+                },
+            }
+            for standing in played.standings
+            if standing.score is not None
+        ],
+    }
+
+
+def raw_score(rubric: Rubric, standing: Standing) -> float:
+    """The sum of the weights of the met criteria: the score of official code, not normalised."""
+    return sum(c.weight for c, mark in zip(rubric.criteria, standing.marks, strict=True) if mark == "+")
+
+
+def write_official(finished: Finished, folder: Path) -> Iterator[Path]:
+    """Writes `official_files`, one after the other; gives their paths."""
+    for name, rows in official_files(finished).items():
+        path = folder / name
+        draft = path.with_suffix(".tmp")
+        draft.write_text(json.dumps(rows, indent=2, ensure_ascii=False), encoding="utf-8")
+        draft.replace(path)
+        yield path
+
+
+def _number(value: float) -> float | int:
+    return int(value) if float(value).is_integer() else value

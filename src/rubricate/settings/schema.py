@@ -1,0 +1,138 @@
+"""The settings of a run, frozen and typed. The YAML files beside this one hold the defaults and say what
+each key means; this is the shape that every config must have, no key more and none less."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from rubricate.llm.servers import LlamaCppSettings, VllmSettings
+
+from rubricate.domain.selection import Policy
+
+Backend = Literal["api", "vllm", "llamacpp"]
+AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
+AtLeastTwo = Annotated[int, msgspec.Meta(ge=2)]
+NotNegative = Annotated[int, msgspec.Meta(ge=0)]
+Seconds = Annotated[float, msgspec.Meta(gt=0)]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Temperature = Annotated[float, msgspec.Meta(ge=0, le=2)]
+
+OFFLINE = "offline"
+
+
+class Files(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`files.*`"""
+
+    initial_rubrics: str | None
+    responses_file: str | None
+    output_dir: str | None
+
+
+class Workflow(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`workflow.*`"""
+
+    initial_responses_per_prompt: AtLeastOne | None
+    max_iterations: NotNegative
+    sample_size: AtLeastOne | None
+    exclude_used_reference_responses: bool
+    pair_policy: Policy | None
+    score_final: bool
+    prompts_in_flight: AtLeastOne | None
+    pitfalls: bool
+
+
+class Models(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`models.*`"""
+
+    verifier_backend: Backend
+    verifier: str
+    proposer_backend: Backend
+    rubric_generator: str
+
+
+class Api(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`api.*`"""
+
+    base_url: str | None
+    workers: AtLeastOne
+    max_retries: NotNegative
+    retry_temperature: Temperature
+    proposer_base_url: str | None
+    proposer_key_env: str | None
+    verifier_base_url: str | None
+    verifier_key_env: str | None
+    judge_base_url: str | None
+    judge_key_env: str | None
+    temperature: Temperature | None
+    max_tokens: AtLeastOne | None
+    timeout_s: Seconds
+    patience_s: Seconds
+    requests_per_minute: AtLeastOne | None
+    tokens_per_minute: AtLeastOne | None
+    structured_output: Literal["auto", "off"]
+
+
+class Grade(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`grade.*`"""
+
+    checks: bool
+    reuse: bool
+    criteria_per_call: AtLeastOne | None
+    coverage_floor: Share
+
+
+class Gate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`gate.*`"""
+
+    enabled: bool
+    judge: str | None
+
+
+class Rollouts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`rollouts.*`"""
+
+    models: tuple[str, ...]
+    responses_per_model: AtLeastOne
+    temperature: Temperature | None
+    top_p: Share | None
+    max_tokens: AtLeastOne | None
+
+
+class BudgetLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`budget.*`"""
+
+    max_calls: NotNegative | None
+    max_cost_usd: Annotated[float, msgspec.Meta(ge=0)] | None
+    prices: str | None
+
+
+class Resume(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`resume.*`"""
+
+    path: str | None
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """All settings of a run."""
+
+    files: Files
+    workflow: Workflow
+    models: Models
+    vllm: VllmSettings
+    llamacpp: LlamaCppSettings
+    api: Api
+    grade: Grade
+    gate: Gate
+    rollouts: Rollouts
+    budget: BudgetLimits
+    ledger: str | None
+    random_seed: int
+    resume: Resume
+
+    @property
+    def policy(self) -> Policy:
+        """The pair policy: the one asked for, else what the official key stands for."""
+        if self.workflow.pair_policy is not None:
+            return self.workflow.pair_policy
+        return "exclude_used" if self.workflow.exclude_used_reference_responses else "top2"

@@ -1,0 +1,105 @@
+"""One typed answer from a model: fill a template, ask, read, and ask once more what could not be read."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any, TypeVar
+
+import msgspec
+
+from rubricate.domain.conversation import Message
+from rubricate.domain.identity import key_of
+from rubricate.errors import BadAnswer, ReplyError, ServerFault
+from rubricate.llm.chat import Chat, Reply, Request, Schema
+
+Read = TypeVar("Read")
+
+
+class Manner(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a role is asked: its model, the sampling, and what happens when a reply cannot be read.
+
+    The first asking is at `temperature`; each of the `retries` further ones at `retry_temperature`, as in
+    the official workflow (`api.max_retries`, `api.retry_temperature`).
+    """
+
+    model: str
+    temperature: float | None = 0.0
+    retries: int = 1
+    retry_temperature: float = 1.0
+    max_tokens: int | None = None
+
+
+@cache
+def template(name: str) -> str:
+    """The text of a prompt template that stands beside its step (`propose`, `grade`, ...)."""
+    return files("rubricate.steps").joinpath(f"{name}.md").read_text(encoding="utf-8").strip()
+
+
+def fill(text: str, slots: Mapping[str, str]) -> str:
+    """The template with its `{{slots}}` filled in one pass, so that what is filled in is never a template."""
+    return re.sub(r"\{\{(\w+)\}\}", lambda slot: slots[slot.group(1)], text)
+
+
+def framed(name: str, text: str) -> str:
+    """The text in a frame that it cannot close: the tag ends in digits of the text's own content key.
+
+    To write its own closing tag a text would have to contain a digest of itself. The frame depends on
+    nothing but the text, so equal questions stay equal and a server's prefix cache still serves them.
+    """
+    tag = f"{name}-{key_of('frame', text)[:10]}"
+    return f"<{tag}>\n{text}\n</{tag}>"
+
+
+def told(request_text: str) -> tuple[Message, ...]:
+    """The messages of a question that is a single user turn, as in the official prompts."""
+    return (Message("user", request_text),)
+
+
+async def ask_for(
+    chat: Chat,
+    manner: Manner,
+    messages: tuple[Message, ...],
+    schema: Schema | None,
+    read: Callable[[Reply], Read],
+) -> Read:
+    """What `read` makes of the reply; an unreadable one is asked for again, `manner.retries` times.
+
+    Each further asking is another draw, hence another entry of the ledger. Costs one call, rarely more.
+
+    Raises:
+        ReplyError: no reply could be read.
+        ChatError: the call failed for good.
+    """
+    for draw in range(manner.retries + 1):
+        request = Request(
+            model=manner.model,
+            messages=messages,
+            temperature=manner.temperature if draw == 0 else manner.retry_temperature,
+            max_tokens=manner.max_tokens,
+            schema=schema,
+            draw=draw,
+        )
+        try:
+            return read(await chat.ask(request))
+        except (ReplyError, BadAnswer, ServerFault) as unreadable:
+            last = unreadable
+    raise last if isinstance(last, ReplyError) else ReplyError(str(last))
+
+
+async def gathered(coroutines: Iterable[Coroutine[Any, Any, Read]]) -> list[Read]:
+    """The results of all, in order of the input; when one fails the others are cancelled and it is raised."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(coroutine) for coroutine in coroutines]
+    except BaseExceptionGroup as failures:  # undone: callers know single errors, not groups of them
+        raise _first(failures) from None
+    return [task.result() for task in tasks]
+
+
+def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:
+    first = failures.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first

@@ -1,0 +1,195 @@
+"""The roles as played by models behind a chat, and the two graders that stand around another one.
+
+RecallingGrader   what is known is not asked again
+CheckedGrader     what a program can decide is not asked at all
+ModelGrader       the rest is asked of the model
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from rubricate.domain.checks import decide, is_decidable
+
+from rubricate.domain.conversation import Prompt, Response
+from rubricate.domain.identity import key_of
+from rubricate.domain.judgement import Preference, Verdict
+from rubricate.domain.rubric import Criterion, Rubric
+from rubricate.llm.chat import Chat
+from rubricate.steps.asking import Manner, gathered, template
+from rubricate.steps.compare import compare
+from rubricate.steps.grade import grade
+from rubricate.steps.propose import propose
+from rubricate.steps.refine import refine
+from rubricate.steps.roles import Grader, Judge, Proposer
+
+
+def _nothing() -> None:
+    """Nobody counts."""
+
+
+@dataclass(frozen=True)
+class ModelProposer:
+    """A proposer that is a model."""
+
+    chat: Chat
+    refine_chat: Chat
+    manner: Manner
+    seed: int = 0
+    pitfalls: bool = False
+    repaired: Callable[[], None] = _nothing
+
+    @property
+    def name(self) -> str:
+        """The model."""
+        return self.manner.model
+
+    async def propose(self, prompt: Prompt) -> Rubric:
+        """See `steps.propose`."""
+        return await propose(self.chat, self.manner, prompt, pitfalls=self.pitfalls, repaired=self.repaired)
+
+    async def refine(self, prompt: Prompt, rubric: Rubric, pair: tuple[Response, Response]) -> Rubric:
+        """See `steps.refine`."""
+        return await refine(
+            self.refine_chat,
+            self.manner,
+            prompt,
+            rubric,
+            pair,
+            seed=self.seed,
+            pitfalls=self.pitfalls,
+            repaired=self.repaired,
+        )
+
+
+@dataclass(frozen=True)
+class ModelGrader:
+    """A grader that is a model. `criteria_per_call` bounds how many criteria one call asks; None: all."""
+
+    chat: Chat
+    manner: Manner
+    criteria_per_call: int | None = None
+    repaired: Callable[[], None] = _nothing
+
+    @property
+    def name(self) -> str:
+        """Model and a digest of all that shapes its verdicts: template and sampling."""
+        return f"{self.manner.model}#{key_of('manner', template('grade'), self.manner)[:8]}"
+
+    async def grade(
+        self, prompt: Prompt, response: Response, criteria: Sequence[Criterion]
+    ) -> tuple[Verdict, ...]:
+        """See `steps.grade`; one call for each chunk of criteria."""
+        size = self.criteria_per_call or len(criteria) or 1
+        chunks = [criteria[start : start + size] for start in range(0, len(criteria), size)]
+        parts = await gathered(
+            grade(self.chat, self.manner, prompt, response, chunk, repaired=self.repaired) for chunk in chunks
+        )
+        return tuple(verdict for part in parts for verdict in part)
+
+
+@dataclass(frozen=True)
+class ModelJudge:
+    """A judge that is a model."""
+
+    chat: Chat
+    manner: Manner
+
+    @property
+    def name(self) -> str:
+        """The model."""
+        return self.manner.model
+
+    async def compare(self, prompt: Prompt, first: Response, second: Response) -> Preference:
+        """See `steps.compare`."""
+        return await compare(self.chat, self.manner, prompt, first, second)
+
+
+@dataclass(frozen=True)
+class CheckedGrader:
+    """A grader around another: a criterion that a program can decide is never sent to a model."""
+
+    inner: Grader
+    decided: Callable[[int], None] = field(default=lambda n: None)
+
+    @property
+    def name(self) -> str:
+        """The inner grader's: a program's verdict is the same for all."""
+        return self.inner.name
+
+    async def grade(
+        self, prompt: Prompt, response: Response, criteria: Sequence[Criterion]
+    ) -> tuple[Verdict, ...]:
+        """One verdict per criterion, by program where it can be, by the inner grader where not."""
+        known: dict[int, Verdict] = {}
+        for place, criterion in enumerate(criteria):
+            met = decide(criterion.text, prompt.text, response.text) if is_decidable(criterion.text) else None
+            if met is not None:
+                known[place] = Verdict("met" if met else "unmet", by="check")
+        self.decided(len(known))
+        return await _completed(self.inner, prompt, response, criteria, known)
+
+
+@dataclass(frozen=True)
+class RecallingGrader:
+    """A grader around another: what it said of a response and a criterion before is not asked again.
+
+    `memory` holds the verdicts of this prompt's own rounds. `recorded` looks up verdicts of earlier runs
+    by key, all at once; it must give the same answers for the whole run (see llm/ledger.py, watermark).
+    Unjudged is no verdict: it is asked again together with whatever is new.
+    """
+
+    inner: Grader
+    memory: dict[str, Verdict]
+    recorded: Callable[[Sequence[str]], Mapping[str, Verdict]] = field(default=lambda keys: {})
+    reused: Callable[[int], None] = field(default=lambda n: None)
+
+    @property
+    def name(self) -> str:
+        """The inner grader's."""
+        return self.inner.name
+
+    async def grade(
+        self, prompt: Prompt, response: Response, criteria: Sequence[Criterion]
+    ) -> tuple[Verdict, ...]:
+        """One verdict per criterion; only what is not known yet is asked of the inner grader."""
+        keys = [verdict_key(self.name, prompt, response, criterion) for criterion in criteria]
+        new = [key for key in keys if key not in self.memory]
+        self.memory.update(self.recorded(new) if new else {})
+        known = {place: self.memory[key] for place, key in enumerate(keys) if key in self.memory}
+        self.reused(len(known))
+        verdicts = await _completed(self.inner, prompt, response, criteria, known)
+        self.memory.update(
+            {key: verdict for key, verdict in zip(keys, verdicts, strict=True) if verdict.is_judged}
+        )
+        return verdicts
+
+
+def verdict_key(grader: str, prompt: Prompt, response: Response, criterion: Criterion) -> str:
+    """Content key of a verdict: grader (with its parameters and template), prompt, text and criterion."""
+    return key_of("verdict", grader, prompt.key, response.text_key, criterion.key)
+
+
+async def _completed(
+    inner: Grader,
+    prompt: Prompt,
+    response: Response,
+    criteria: Sequence[Criterion],
+    known: dict[int, Verdict],
+) -> tuple[Verdict, ...]:
+    """The known verdicts by place, and the inner grader's for all other places."""
+    open_places = [place for place in range(len(criteria)) if place not in known]
+    if open_places:
+        asked = [criteria[place] for place in open_places]
+        known = known | dict(zip(open_places, await inner.grade(prompt, response, asked), strict=True))
+    return tuple(known[place] for place in range(len(criteria)))
+
+
+@dataclass(frozen=True)
+class Crew:
+    """Who plays which role for one prompt."""
+
+    proposer: Proposer
+    grader: Grader
+    judge: Judge | None = None

@@ -1,0 +1,162 @@
+"""prompt, response, criteria -> verdicts. A grader that stutters is not a bad response."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rubricate.domain.conversation import Prompt, Response
+from rubricate.domain.judgement import Verdict, unjudged
+from rubricate.domain.rubric import Criterion
+from rubricate.errors import BadAnswer, BadRequest, ReplyError, ServerFault
+from rubricate.llm.chat import Chat, Reply, Request, Schema
+from rubricate.steps.asking import Manner, fill, framed, template, told
+from rubricate.steps.reading import Twice, json_of
+
+_MET = frozenset({"met", "yes", "true"})
+_UNMET = frozenset({"unmet", "not met", "no", "false"})
+
+
+async def grade(
+    chat: Chat,
+    manner: Manner,
+    prompt: Prompt,
+    response: Response,
+    criteria: Sequence[Criterion],
+    *,
+    repaired: Callable[[], None] = lambda: None,
+) -> tuple[Verdict, ...]:
+    """One verdict per criterion, in order. One call, and one more for the criteria that got no verdict.
+
+    The targeted further asking (`manner.retries` times, at `manner.retry_temperature`) names only what is
+    missing; whatever is still missing then is unjudged with its reason, and so is everything when the
+    request itself is refused (too long, withheld). No reply makes this raise.
+
+    Raises:
+        ChatError: no answer could be had at all after all patience; the prompt is owed again.
+    """
+    verdicts: dict[int, Verdict] = {}
+    missing = list(range(len(criteria)))
+    for draw in range(manner.retries + 1):
+        asked = [criteria[place] for place in missing]
+        answers = await _answers(chat, manner, prompt, response, asked, draw, repaired)
+        verdicts.update(zip(missing, answers, strict=True))
+        missing = [place for place in missing if not verdicts[place].is_judged]
+        if not missing:
+            break
+    return tuple(verdicts[place] for place in range(len(criteria)))
+
+
+async def _answers(
+    chat: Chat,
+    manner: Manner,
+    prompt: Prompt,
+    response: Response,
+    criteria: Sequence[Criterion],
+    draw: int,
+    repaired: Callable[[], None],
+) -> tuple[Verdict, ...]:
+    request = Request(
+        model=manner.model,
+        messages=told(question(prompt, response, criteria)),
+        temperature=manner.temperature if draw == 0 else manner.retry_temperature,
+        max_tokens=manner.max_tokens,
+        schema=verdict_schema(len(criteria)),
+        draw=draw,
+    )
+    try:
+        return read_verdicts(await chat.ask(request), len(criteria), manner.model, repaired)
+    except (ReplyError, BadAnswer, ServerFault, BadRequest) as failure:
+        return (unjudged(str(failure), by=manner.model),) * len(criteria)
+
+
+def question(prompt: Prompt, response: Response, criteria: Sequence[Criterion]) -> str:
+    """The text of a grading question. Prompt and response stand first and the criteria last, so that a
+    server's prefix cache serves the former again when only the latter differ."""
+    listed = "\n".join(f"c{number}: {criterion.text}" for number, criterion in enumerate(criteria, 1))
+    slots = {
+        "prompt": framed("prompt", prompt.text),
+        "response": framed("response", response.text),
+        "criteria": framed("criteria", listed),
+    }
+    return fill(template("grade"), slots)
+
+
+def verdict_schema(n_criteria: int) -> Schema:
+    """The JSON schema of a grading reply: one entry for each of the criteria, ids on offer only."""
+    entry = {
+        "type": "object",
+        "properties": {
+            "id": {"type": "string", "enum": [f"c{number}" for number in range(1, n_criteria + 1)]},
+            "verdict": {"type": "string", "enum": ["met", "unmet"]},
+        },
+        "required": ["id", "verdict"],
+        "additionalProperties": False,
+    }
+    verdicts = {"type": "array", "items": entry, "minItems": n_criteria, "maxItems": n_criteria}
+    return Schema(
+        "verdicts",
+        {
+            "type": "object",
+            "properties": {"verdicts": verdicts},
+            "required": ["verdicts"],
+            "additionalProperties": False,
+        },
+    )
+
+
+def read_verdicts(
+    reply: Reply, n_criteria: int, by: str, repaired: Callable[[], None] = lambda: None
+) -> tuple[Verdict, ...]:
+    """The verdicts of a reply, one per criterion in order; unjudged where it gives none, or more than one.
+
+    Reads the form that was asked for, a bare list of it, and the official object of id -> "yes" or "no".
+    A verdict that was not on offer is no verdict, nor is one for an id that comes twice.
+
+    Raises:
+        ReplyError: nothing in the reply can be read as verdicts.
+    """
+    value, mended = json_of(reply)
+    found: dict[str, list[Any]] = {}
+    for name, said in _entries(value, reply.text):
+        found.setdefault(name.strip().casefold(), []).append(said)
+    if mended:
+        repaired()
+        for name in found:
+            found[name] *= max(1, _mentions(name, reply.text))
+    if not any(f"c{number}" in found for number in range(1, n_criteria + 1)):
+        raise ReplyError("the reply has no verdict on any of the criteria", reply.text)
+    return tuple(_verdict(found.get(f"c{number}", []), by) for number in range(1, n_criteria + 1))
+
+
+def _entries(value: Any, raw: str) -> list[tuple[str, Any]]:
+    if isinstance(value, dict) and "verdicts" in value:
+        value = value["verdicts"]
+    if isinstance(value, dict):
+        return [(name, said) for name, said in value.items()]
+    if isinstance(value, list) and all(isinstance(entry, dict) for entry in value):
+        return [
+            (entry["id"], entry.get("verdict", entry.get("answer")))
+            for entry in value
+            if isinstance(entry.get("id"), str)
+        ]
+    raise ReplyError("the verdicts of the reply are neither a list of objects nor an object", raw)
+
+
+def _mentions(name: str, raw: str) -> int:
+    """How often a criterion is named where an id would stand: a repair keeps only the last of several."""
+    return len(re.findall(rf"""["']{re.escape(name)}["']""", raw, re.IGNORECASE))
+
+
+def _verdict(said: list[Any], by: str) -> Verdict:
+    if not said:
+        return unjudged("the reply has no verdict on it", by=by)
+    if len(said) > 1 or isinstance(said[0], Twice):
+        return unjudged("the reply has more than one verdict on it", by=by)
+    word = str(said[0]).strip().casefold() if isinstance(said[0], str | bool) else None
+    if word in _MET:
+        return Verdict("met", by=by)
+    if word in _UNMET:
+        return Verdict("unmet", by=by)
+    return unjudged(f"the verdict {str(said[0])[:40]!r} was not on offer", by=by)
