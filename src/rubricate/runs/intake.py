@@ -29,6 +29,9 @@ _GOLD = ("gold", "reference_score")
 _ERROR_TEXT = re.compile(r"\s*\[ERROR\b")
 
 
+Messages = tuple[Message, ...]
+
+
 class _Entry(msgspec.Struct, frozen=True):
     """What one row brings: a prompt and some responses."""
 
@@ -109,6 +112,25 @@ def read_pools(
             file.write(msgspec.json.encode(pool) + b"\n")
     file.flush()
     return Intake(file, starts)
+
+
+def read_prompts(source: str) -> list[tuple[str, Messages]]:
+    """Id and messages of each prompt of a file, in order, each prompt once; responses are passed over.
+
+    Raises:
+        DataError: a row is malformed; with file, line and field.
+    """
+    found: dict[str, Messages] = {}
+    for row in rows_of(source):
+        value = {"prompt": row.value} if isinstance(row.value, str) else row.value
+        if isinstance(value, Mapping):
+            value = {name: field for name, field in value.items() if name not in ("responses", *_TEXT)}
+        entry = entry_of(row._replace(value=value))
+        id = entry.id
+        if found.setdefault(id, entry.messages) != entry.messages:
+            id = f"{entry.id}~{Prompt(entry.id, entry.messages).key[:8]}"
+            found[id] = entry.messages
+    return list(found.items())
 
 
 class _Group(msgspec.Struct):

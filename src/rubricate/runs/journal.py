@@ -22,6 +22,7 @@ class _Head(msgspec.Struct):
     """What of a line stays in memory."""
 
     key: str
+    id: str
     state: str
 
 
@@ -35,6 +36,7 @@ class Journal:
         self._path = path
         self._starts: dict[str, int] = {}
         self._states: dict[str, str] = {}
+        self._newest: dict[str, str] = {}
         path.touch()
         self._cut_torn_line()
         self._file = path.open("r+b")
@@ -64,11 +66,15 @@ class Journal:
             raise RunError(
                 f"{self._path}: cannot be written ({failure}); free some space and resume"
             ) from None
-        self._starts[record.key], self._states[record.key] = start, record.state
+        self._note(record.key, record.id, record.state, start)
 
     def __getitem__(self, key: str) -> PromptRecord:
         self._file.seek(self._starts[key])
         return _RECORD.decode(self._file.readline())
+
+    def newest(self, id: str) -> str | None:
+        """The key of the newest record of a prompt by its id, None when it has none."""
+        return self._newest.get(id)
 
     def records(self, keys: Sequence[str]) -> Iterator[PromptRecord]:
         """The records of the keys that are finished, in the order of the keys."""
@@ -107,6 +113,7 @@ class Journal:
     def _index(self) -> None:
         self._starts.clear()
         self._states.clear()
+        self._newest.clear()
         self._file.seek(0)
         at = 0
         for number, line in enumerate(self._file, 1):
@@ -118,5 +125,8 @@ class Journal:
                     f"not a journal line ({problem}); move the file away to start over",
                     line=number,
                 ) from None
-            self._starts[head.key], self._states[head.key] = at, head.state
+            self._note(head.key, head.id, head.state, at)
             at += len(line)
+
+    def _note(self, key: str, id: str, state: str, start: int) -> None:
+        self._starts[key], self._states[key], self._newest[id] = start, state, key

@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from rubricate.domain.conversation import Pool
+from rubricate.domain.conversation import Pool, Response
 from rubricate.domain.record import PromptRecord, Round, Standing
 from rubricate.domain.rubric import Rubric
 
@@ -46,21 +46,55 @@ def rubric_row(pool: Pool, record: PromptRecord, rubric: Rubric) -> dict[str, An
     }
 
 
+def write_scores(finished: Finished, path: Path) -> int:
+    """One JSON line per response and its standing under the final rubric, best first; how many.
+
+    `score` is in [0, 1] or null; `raw_score` the sum of the weights of the met criteria; `verdicts` by
+    criterion id is true, false, or null where unjudged; `gold` is there if the input had one.
+    """
+    written = 0
+    draft = path.with_suffix(".tmp")
+    with draft.open("w", encoding="utf-8") as target:
+        for pool, record in finished:
+            if record.rubric is None:
+                continue
+            by_key = {response.key: response for response in pool.responses}
+            for standing in record.standings:
+                row = _score_row(record.id, record.rubric, standing, by_key[standing.response])
+                target.write(json.dumps(row, ensure_ascii=False) + "\n")
+                written += 1
+    draft.replace(path)
+    return written
+
+
+def _score_row(id: str, rubric: Rubric, standing: Standing, response: Response) -> dict[str, Any]:
+    said = {"+": True, "-": False, "?": None}
+    row = {
+        "id": id,
+        "generator": response.generator,
+        "response": response.text,
+        "score": standing.score,
+        "raw_score": _number(raw_score(rubric, standing)),
+        "coverage": standing.coverage,
+        "verdicts": {c.id: said[mark] for c, mark in zip(rubric.criteria, standing.marks, strict=True)},
+    }
+    return row if response.gold is None else {**row, "gold": response.gold}
+
+
 def write_dataset(finished: Finished, folder: Path) -> int:
     """`dataset/train.parquet` with the fields of JunkaiZ/Rubrics and the id; how many rows.
 
-    Goes through `finished` twice. Loads with `datasets.load_dataset(folder)`. Weights are whole numbers unless one is not.
+    Loads with `datasets.load_dataset(folder)`. Weights are whole numbers unless one is not. Goes through
+    `finished` twice.
     """
     import pyarrow as arrow
     import pyarrow.parquet as parquet
 
     criterion = arrow.struct([("criterion", arrow.string()), ("weight", arrow.float64())])
     whole = arrow.struct([("criterion", arrow.string()), ("weight", arrow.int64())])
+    rubrics = (record.rubric for _, record in finished if record.rubric is not None)
     integral = all(
-        float(c.weight).is_integer()
-        for _, record in finished
-        if record.rubric
-        for c in record.rubric.criteria
+        float(criterion.weight).is_integer() for rubric in rubrics for criterion in rubric.criteria
     )
     number = arrow.int64() if integral else arrow.float64()
     schema = arrow.schema(

@@ -27,6 +27,7 @@ class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `gate` off accepts every valid proposal, as the paper does. `score_final` grades the whole pool on the
     final rubric (only new criteria cost anything). `floor` is the share of weight that must be judged.
+    With `must_have_rubric` no rubric is proposed: a prompt that was given none fails.
     """
 
     max_iterations: int = 4
@@ -34,6 +35,7 @@ class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     gate: bool = True
     score_final: bool = True
     floor: float = COVERAGE_FLOOR
+    must_have_rubric: bool = False
 
 
 Scores = dict[str, float | None]
@@ -49,6 +51,8 @@ async def refine_prompt(pool: Pool, crew: Crew, rules: Rules, initial: Rubric | 
         ChatError: a call failed for good; the prompt is owed again.
     """
     prompt, rubric = pool.prompt, initial
+    if rubric is None and rules.must_have_rubric:
+        raise ReplyError("no rubric was given for this prompt")
     if rubric is None:
         rubric = await crew.proposer.propose(prompt)
         rubric = msgspec.structs.replace(rubric, lineage=Lineage(crew.proposer.name))

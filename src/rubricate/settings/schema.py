@@ -6,9 +6,9 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import msgspec
-from rubricate.llm.servers import LlamaCppSettings, VllmSettings
 
 from rubricate.domain.selection import Policy
+from rubricate.llm.engines import LlamaCppSettings, VllmSettings
 
 Backend = Literal["api", "vllm", "llamacpp"]
 AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
@@ -39,6 +39,7 @@ class Workflow(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     pair_policy: Policy | None
     score_final: bool
     prompts_in_flight: AtLeastOne | None
+    must_have_rubric: bool
     pitfalls: bool
 
 

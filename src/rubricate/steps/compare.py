@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from rubricate.domain.conversation import Prompt, Response
 from rubricate.domain.judgement import Preference
 from rubricate.errors import BadRequest, ReplyError
 from rubricate.llm.chat import Chat, Reply, Schema
-from rubricate.steps.asking import Manner, ask_for, fill, framed, template, told
+from rubricate.steps.asking import Manner, ask_for, fill, framed, gathered, template, told
 from rubricate.steps.reading import json_of
 
 _SCHEMA = Schema(
@@ -33,8 +31,8 @@ async def compare(
     Raises:
         ChatError: no answer could be had at all after all patience.
     """
-    forward, backward = await asyncio.gather(
-        _better(chat, manner, prompt, first, second), _better(chat, manner, prompt, second, first)
+    forward, backward = await gathered(
+        (_better(chat, manner, prompt, first, second), _better(chat, manner, prompt, second, first))
     )
     for answer in (forward, backward):
         if isinstance(answer, str):

@@ -7,11 +7,10 @@ ModelGrader       the rest is asked of the model
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from rubricate.domain.checks import decide, is_decidable
-
 from rubricate.domain.conversation import Prompt, Response
 from rubricate.domain.identity import key_of
 from rubricate.domain.judgement import Preference, Verdict
@@ -71,6 +70,7 @@ class ModelGrader:
     manner: Manner
     criteria_per_call: int | None = None
     repaired: Callable[[], None] = _nothing
+    asked: Callable[[int, int], None] = field(default=lambda n, n_unjudged: None)
 
     @property
     def name(self) -> str:
@@ -86,7 +86,9 @@ class ModelGrader:
         parts = await gathered(
             grade(self.chat, self.manner, prompt, response, chunk, repaired=self.repaired) for chunk in chunks
         )
-        return tuple(verdict for part in parts for verdict in part)
+        verdicts = tuple(verdict for part in parts for verdict in part)
+        self.asked(len(verdicts), sum(not verdict.is_judged for verdict in verdicts))
+        return verdicts
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,7 @@ class RecallingGrader:
 
     inner: Grader
     memory: dict[str, Verdict]
-    recorded: Callable[[Sequence[str]], Mapping[str, Verdict]] = field(default=lambda keys: {})
+    recorded: Callable[[Sequence[str]], Awaitable[Mapping[str, Verdict]]] | None = None
     reused: Callable[[int], None] = field(default=lambda n: None)
 
     @property
@@ -154,9 +156,10 @@ class RecallingGrader:
         self, prompt: Prompt, response: Response, criteria: Sequence[Criterion]
     ) -> tuple[Verdict, ...]:
         """One verdict per criterion; only what is not known yet is asked of the inner grader."""
-        keys = [verdict_key(self.name, prompt, response, criterion) for criterion in criteria]
+        keys = verdict_keys(self.name, prompt, response, criteria)
         new = [key for key in keys if key not in self.memory]
-        self.memory.update(self.recorded(new) if new else {})
+        if new and self.recorded is not None:
+            self.memory.update(await self.recorded(new))
         known = {place: self.memory[key] for place, key in enumerate(keys) if key in self.memory}
         self.reused(len(known))
         verdicts = await _completed(self.inner, prompt, response, criteria, known)
@@ -166,9 +169,10 @@ class RecallingGrader:
         return verdicts
 
 
-def verdict_key(grader: str, prompt: Prompt, response: Response, criterion: Criterion) -> str:
-    """Content key of a verdict: grader (with its parameters and template), prompt, text and criterion."""
-    return key_of("verdict", grader, prompt.key, response.text_key, criterion.key)
+def verdict_keys(grader: str, prompt: Prompt, response: Response, criteria: Sequence[Criterion]) -> list[str]:
+    """Content keys of verdicts: grader (with its parameters and template), prompt, text and criterion."""
+    about = (grader, prompt.key, response.text_key)
+    return [key_of("verdict", *about, criterion.key) for criterion in criteria]
 
 
 async def _completed(

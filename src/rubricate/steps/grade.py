@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -39,12 +38,16 @@ async def grade(
     verdicts: dict[int, Verdict] = {}
     missing = list(range(len(criteria)))
     for draw in range(manner.retries + 1):
-        asked = [criteria[place] for place in missing]
-        answers = await _answers(chat, manner, prompt, response, asked, draw, repaired)
-        verdicts.update(zip(missing, answers, strict=True))
-        missing = [place for place in missing if not verdicts[place].is_judged]
         if not missing:
             break
+        asked = [criteria[place] for place in missing]
+        try:
+            answers = await _answers(chat, manner, prompt, response, asked, draw, repaired)
+        except BadRequest as refused:  # and would be refused again
+            verdicts.update(dict.fromkeys(missing, unjudged(str(refused), by=manner.model)))
+            break
+        verdicts.update(zip(missing, answers, strict=True))
+        missing = [place for place in missing if not verdicts[place].is_judged]
     return tuple(verdicts[place] for place in range(len(criteria)))
 
 
@@ -67,7 +70,7 @@ async def _answers(
     )
     try:
         return read_verdicts(await chat.ask(request), len(criteria), manner.model, repaired)
-    except (ReplyError, BadAnswer, ServerFault, BadRequest) as failure:
+    except (ReplyError, BadAnswer, ServerFault) as failure:
         return (unjudged(str(failure), by=manner.model),) * len(criteria)
 
 
@@ -121,12 +124,10 @@ def read_verdicts(
     found: dict[str, list[Any]] = {}
     for name, said in _entries(value, reply.text):
         found.setdefault(name.strip().casefold(), []).append(said)
-    if mended:
-        repaired()
-        for name in found:
-            found[name] *= max(1, _mentions(name, reply.text))
     if not any(f"c{number}" in found for number in range(1, n_criteria + 1)):
         raise ReplyError("the reply has no verdict on any of the criteria", reply.text)
+    if mended:
+        repaired()
     return tuple(_verdict(found.get(f"c{number}", []), by) for number in range(1, n_criteria + 1))
 
 
@@ -144,11 +145,6 @@ def _entries(value: Any, raw: str) -> list[tuple[str, Any]]:
     raise ReplyError("the verdicts of the reply are neither a list of objects nor an object", raw)
 
 
-def _mentions(name: str, raw: str) -> int:
-    """How often a criterion is named where an id would stand: a repair keeps only the last of several."""
-    return len(re.findall(rf"""["']{re.escape(name)}["']""", raw, re.IGNORECASE))
-
-
 def _verdict(said: list[Any], by: str) -> Verdict:
     if not said:
         return unjudged("the reply has no verdict on it", by=by)
@@ -159,4 +155,5 @@ def _verdict(said: list[Any], by: str) -> Verdict:
         return Verdict("met", by=by)
     if word in _UNMET:
         return Verdict("unmet", by=by)
-    return unjudged(f"the verdict {str(said[0])[:40]!r} was not on offer", by=by)
+    shown = repr(said[0][:40]) if isinstance(said[0], str) else f"of type {type(said[0]).__name__}"
+    return unjudged(f"the verdict {shown} was not on offer", by=by)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -10,9 +11,10 @@ from rubricate.domain.rubric import Criterion, Kind, Rubric
 from rubricate.errors import ReplyError
 from rubricate.llm.chat import Chat, Reply, Schema
 from rubricate.steps.asking import Manner, ask_for, fill, framed, template, told
-from rubricate.steps.reading import Twice, json_of
+from rubricate.steps.reading import json_of
 
 Repaired = Callable[[], None]
+_HALF_CHARACTER = re.compile("[\ud800-\udfff]")  # JSON can spell it, UTF-8 cannot, nor has it a key
 
 
 async def propose(
@@ -75,7 +77,8 @@ def read_rubric(reply: Reply, repaired: Repaired = lambda: None) -> Rubric:
     """The rubric of a reply: an object with `criteria` (or `rubrics`), or a bare array as in the paper.
 
     Ids are given anew, c1, c2, ... in order; repeated texts are read once. Weights are whole numbers from 1
-    to 3, also as text; a pitfall's becomes negative. Nothing is filled in: what is missing is an error.
+    to 3, also as text; a pitfall's becomes negative, and may be so already. Nothing is filled in: what is
+    missing is an error.
 
     Raises:
         ReplyError: the reply holds no rubric, an empty one, or a criterion without text or valid weight.
@@ -111,20 +114,23 @@ def _criterion(place: int, entry: Any, raw: str) -> Criterion:
     text, weight, kind = entry.get("criterion"), entry.get("weight"), entry.get("kind", "principle")
     if not isinstance(text, str) or not text.strip():
         raise ReplyError(f"criterion {place} of the reply has no text", raw)
-    if kind not in ("rule", "principle", "pitfall") or isinstance(kind, Twice):
+    if _HALF_CHARACTER.search(text):
+        raise ReplyError(f"criterion {place} of the reply has half a character in its text", raw)
+    if kind not in ("rule", "principle", "pitfall"):
         raise ReplyError(f"criterion {place} of the reply is of no known kind", raw)
-    number = _weight(weight)
+    number = _weight(weight, kind == "pitfall")
     if number is None:
         raise ReplyError(f"criterion {place} of the reply has no weight of 1, 2 or 3", raw)
     known: Kind = kind
     return Criterion(f"c{place}", " ".join(text.split()), -number if kind == "pitfall" else number, known)
 
 
-def _weight(value: Any) -> int | None:
-    """1, 2 or 3, from a number or its text; a negative one counts by its size (some write pitfalls so)."""
-    if isinstance(value, str):
-        value = value.strip()
-        value = int(value) if value.lstrip("-").isdecimal() and len(value) < 4 else None
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
+def _weight(value: Any, is_pitfall: bool) -> int | None:
+    """1, 2 or 3, from a number or its text; only a pitfall's may be written as negative."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
-    return abs(int(value)) if abs(int(value)) in (1, 2, 3) else None
+    said = value.strip() if isinstance(value, str) else value
+    sizes = {1: 1, 2: 2, 3: 3, "1": 1, "2": 2, "3": 3}
+    if is_pitfall:
+        sizes |= {-1: 1, -2: 2, -3: 3, "-1": 1, "-2": 2, "-3": 3}
+    return sizes.get(said)

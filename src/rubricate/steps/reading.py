@@ -1,9 +1,9 @@
 """JSON out of a model's reply: strict where it can be, tolerant where that is safe, honest in between.
 
 The ladder: the finish reason first (a cut reply is never repaired into a shorter valid one), then the one
-JSON value of the reply as it stands, then with raw control characters allowed inside strings (vLLM lets
-them through, components.md), then json_repair, marked as repaired. Two different values are no answer:
-one of them may have come from the text that was to be judged.
+JSON value of the reply as it stands, with raw control characters allowed inside strings (vLLM lets them
+through, components.md), then json_repair at its strictest, marked as repaired. Two different values are no
+answer: one of them may have come from the text that was to be judged.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from rubricate.errors import ReplyError
 from rubricate.llm.chat import Reply
 
 _QUOTED = 200
+_LONGEST_REPAIR = 50_000  # the longest rubric on offer has 40,000 characters; a repair holds up the loop
 
 
 class Twice:
@@ -31,13 +32,16 @@ def json_of(reply: Reply) -> tuple[Any, bool]:
         ReplyError: cut off, withheld, refused, empty, without JSON, or with several different values.
     """
     text = complete_text(reply)
-    values = _values_in(text)
+    try:
+        values = _values_in(text)
+        agree = all(type(value) is type(values[0]) and value == values[0] for value in values)
+    except RecursionError:
+        raise ReplyError("the JSON of the reply is nested too deeply", text) from None
     if not values:
         return _repaired(text), True
-    first, *others = values
-    if any(type(first) is not type(other) or first != other for other in others):
+    if not agree:
         raise ReplyError(f"the reply holds {len(values)} different JSON values", text)
-    return first, False
+    return values[0], False
 
 
 def complete_text(reply: Reply) -> str:
@@ -65,7 +69,7 @@ def _values_in(text: str) -> list[Any]:
     while (at := _next_open(text, at)) >= 0:
         try:
             value, at = _DECODER.raw_decode(text, at)
-        except (ValueError, RecursionError):
+        except ValueError:
             if _LIKE_JSON.match(text, at):
                 return []
             at += 1
@@ -79,8 +83,8 @@ def _holds_objects(value: Any) -> bool:
 
 
 def _next_open(text: str, start: int) -> int:
-    places = [place for place in (text.find("{", start), text.find("[", start)) if place >= 0]
-    return min(places, default=-1)
+    found = _OPEN.search(text, start)
+    return found.start() if found else -1
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -95,20 +99,30 @@ def _no_constant(name: str) -> Any:
 
 
 _DECODER = json.JSONDecoder(strict=False, object_pairs_hook=_once, parse_constant=_no_constant)
-_LIKE_JSON = re.compile(r'\{\s*["\'}]|\[\s*[\[{"\']')
+_OPEN = re.compile(r"[\[{]")
+_LIKE_JSON = re.compile(r"""\{\s*(?:["'}]|\w+\s*:)|\[\s*[\[{"']""")
 
 
 def _repaired(text: str) -> Any:
+    """The one value from the first bracket to the last of its kind, mended.
+
+    It is put inside an array, where json_repair at its strictest refuses a key that comes twice, and where
+    a second value beside the first is seen; on its own it would keep the last of either.
+    """
     from json_repair import repair_json
 
     start = _next_open(text, 0)
     if start < 0:
         raise ReplyError(f"there is no JSON in the reply: {text[:_QUOTED]!r}", text)
-    closing = "}" if text[start] == "{" else "]"
-    end = text.rfind(closing)
-    if end < start:
+    piece = text[start : text.rfind("}" if text[start] == "{" else "]") + 1]
+    if not piece or any(piece.count(opening) > piece.count(closing) for opening, closing in ("{}", "[]")):
         raise ReplyError("the JSON of the reply does not end", text)
-    value = repair_json(text[start : end + 1], return_objects=True, strict=False)
-    if not isinstance(value, dict | list) or not value:
-        raise ReplyError(f"the JSON of the reply cannot be read: {text[start : start + _QUOTED]!r}", text)
-    return value
+    if len(piece) > _LONGEST_REPAIR:
+        raise ReplyError(f"the JSON of the reply is broken, and too long to repair: {len(piece)}", text)
+    try:
+        values = repair_json(f"[{piece}]", return_objects=True, skip_json_loads=True, strict=True)
+    except (ValueError, RecursionError):
+        values = []
+    if not isinstance(values, list) or len(values) != 1 or not isinstance(values[0], dict | list):
+        raise ReplyError(f"the JSON of the reply cannot be read: {piece[:_QUOTED]!r}", text)
+    return values[0]

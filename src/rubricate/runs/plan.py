@@ -1,0 +1,162 @@
+"""What a run will take, before anything is spent: calls, tokens and money by step.
+
+Counted from the real templates and the real texts; what only the models can know is assumed and said:
+how many criteria a rubric has, how many of them are new each round, and how long a criterion is. The
+number of calls is the one when every refinement is accepted; refusals and `offline` need fewer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import ceil
+
+import msgspec
+
+from rubricate.domain.conversation import Pool
+from rubricate.domain.record import Spend, Step
+from rubricate.domain.rubric import Criterion, Rubric
+from rubricate.domain.scoring import TOP
+from rubricate.llm.chat import Usage
+from rubricate.llm.prices import Prices
+from rubricate.runs.refinement import Rules
+from rubricate.runs.rubric_files import RubricFile
+from rubricate.steps.asking import template
+from rubricate.steps.grade import question
+
+
+class Assumed(msgspec.Struct, frozen=True):
+    """What is assumed of the models. Tokens are estimated at four characters each."""
+
+    criteria: int = 12
+    new_criteria_per_round: int = 4
+    criterion_characters: int = 130
+    characters_per_token: float = 4.0
+    verdict_tokens: int = 14
+    response_tokens: int = 700
+
+
+ASSUMED = Assumed()
+
+
+class Shape(msgspec.Struct, frozen=True):
+    """What of the settings decides the bill. A model that is None asks nothing (the offline engine)."""
+
+    rules: Rules
+    proposer: str | None
+    grader: str | None
+    judge: str | None
+    reuse: bool
+    criteria_per_call: int | None
+    samplers: tuple[str, ...] = ()
+    responses_per_model: int = 1
+
+
+def plan(
+    pools: Iterable[Pool],
+    shape: Shape,
+    prices: Prices,
+    initial: RubricFile | None = None,
+    assumed: Assumed = ASSUMED,
+) -> dict[Step, Spend]:
+    """Calls, tokens and money by step for all pools together, without the repeats that the ledger saves."""
+    bill = _Bill(shape, prices, assumed)
+    for pool in pools:
+        bill.add(pool, (initial or RubricFile()).of(pool.prompt))
+    return bill.steps()
+
+
+class _Bill:
+    """Adds up one pool after the other."""
+
+    def __init__(self, shape: Shape, prices: Prices, assumed: Assumed):
+        self.shape, self.prices, self.assumed = shape, prices, assumed
+        self._calls: dict[tuple[Step, str], int] = {}
+        self._usage: dict[tuple[Step, str], Usage] = {}
+
+    def add(self, pool: Pool, initial: Rubric | None) -> None:
+        prompt_text = pool.prompt.text
+        lengths = [len(response.text) for response in pool.responses]
+        lengths += self._sampled(len(prompt_text), len(lengths))
+        rules, assumed = self.shape.rules, self.assumed
+        criteria = len(initial.criteria) if initial else assumed.criteria
+        written = criteria * (assumed.criterion_characters + 50)
+        if initial is None and self.shape.proposer:
+            self._count("propose", self.shape.proposer, len(template("propose")) + len(prompt_text), written)
+        playing, total = list(lengths), criteria
+        graded = dict.fromkeys(range(len(playing)), 0)
+        places = list(range(len(playing)))
+        for _ in range(rules.max_iterations):
+            if len(places) < 2:
+                break
+            if rules.policy != "first_two":
+                self._grade(pool, places, playing, graded, total)
+            pair = places[:2]
+            texts = len(prompt_text) + sum(playing[place] for place in pair) + written
+            if self.shape.proposer:
+                self._count("refine", self.shape.proposer, len(template("refine")) + texts, written)
+            total += assumed.new_criteria_per_round
+            if rules.gate:
+                self._grade(pool, places[: max(2, TOP)], playing, graded, total)
+                if self.shape.judge:
+                    for _ in range(2):
+                        self._count("judge", self.shape.judge, len(template("compare")) + texts - written, 40)
+            if rules.policy == "exclude_used":
+                places = places[2:]
+        if rules.score_final:
+            self._grade(pool, list(range(len(playing))), playing, graded, total)
+
+    def _grade(
+        self, pool: Pool, places: list[int], lengths: list[int], graded: dict[int, int], total: int
+    ) -> None:
+        """One grading of each place on what it was not graded on yet."""
+        if not self.shape.grader:
+            return
+        for place in places:
+            new = total - graded[place] if self.shape.reuse else total
+            graded[place] = total
+            if new <= 0:
+                continue
+            size = self.shape.criteria_per_call or new
+            for _ in range(ceil(new / size)):
+                asked = min(size, new)
+                listed = asked * (self.assumed.criterion_characters + 6)
+                frame = self._frame(pool) + lengths[place] + listed
+                replied = asked * self.assumed.verdict_tokens * self.assumed.characters_per_token
+                self._count("grade", self.shape.grader, frame, replied)
+
+    def _frame(self, pool: Pool) -> int:
+        """Characters of a grading question but for the response and the criteria."""
+        from rubricate.domain.conversation import Response
+
+        empty = question(pool.prompt, Response("x"), [Criterion("c1", "x")])
+        return len(empty) - 6
+
+    def _sampled(self, prompt_length: int, have: int) -> list[int]:
+        """Lengths of the responses that will be sampled, which are assumed."""
+        tokens, lengths = self.assumed.response_tokens, list[int]()
+        for model in self.shape.samplers if have == 0 else ():
+            for _ in range(self.shape.responses_per_model):
+                written = tokens * self.assumed.characters_per_token
+                self._count("sample", model, prompt_length, written)
+                lengths.append(int(written))
+        return lengths
+
+    def _count(self, step: Step, model: str, asked: float, replied: float) -> None:
+        tokens = self.assumed.characters_per_token
+        usage = Usage(prompt_tokens=ceil(asked / tokens), completion_tokens=ceil(replied / tokens))
+        key = (step, model)
+        self._calls[key] = self._calls.get(key, 0) + 1
+        self._usage[key] = self._usage.get(key, Usage()) + usage
+
+    def steps(self) -> dict[Step, Spend]:
+        """The bill by step."""
+        found: dict[Step, Spend] = {}
+        for (step, model), usage in sorted(self._usage.items()):
+            cost, before = self.prices.cost(model, usage), found.get(step, Spend(cost_usd=0.0))
+            found[step] = Spend(
+                calls=before.calls + self._calls[(step, model)],
+                prompt_tokens=before.prompt_tokens + usage.prompt_tokens,
+                completion_tokens=before.completion_tokens + usage.completion_tokens,
+                cost_usd=None if cost is None or before.cost_usd is None else before.cost_usd + cost,
+            )
+        return found

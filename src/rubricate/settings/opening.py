@@ -1,0 +1,274 @@
+"""Settings -> a plant that works: ledger, servers, endpoints, roles. Opened inside the commands only."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from rubricate.offline.engine import OfflineGrader, OfflineProposer
+
+from rubricate.domain.conversation import Pool
+from rubricate.domain.identity import key_of
+from rubricate.llm.budget import Budget
+from rubricate.llm.chat import Chat
+from rubricate.llm.endpoint import Endpoint
+from rubricate.llm.ledger import Ledger
+from rubricate.llm.meter import Meter, MeteredChat
+from rubricate.llm.prices import Prices, known_prices
+from rubricate.llm.server import Server
+from rubricate.llm.servers import Tenant, serve_roles
+from rubricate.llm.sqlite import SqliteLedger
+from rubricate.runs.pipeline import Memory, Plant
+from rubricate.runs.plan import Shape
+from rubricate.runs.refinement import Rules
+from rubricate.runs.rollouts import fill_up, models_of
+from rubricate.settings.schema import OFFLINE, Settings
+from rubricate.settings.secrets import Access, access
+from rubricate.settings.wiring import Line, Wiring
+from rubricate.steps.asking import Manner
+from rubricate.steps.crew import CheckedGrader, Crew, ModelGrader, ModelJudge, ModelProposer, RecallingGrader
+from rubricate.steps.roles import Grader, Judge, Proposer
+from rubricate.steps.sample import Sampling
+
+LEDGER = Path("workflow_outs") / "ledger.sqlite"
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A plant, and what the session has to tell of it: `lines` by endpoint, and the shared budget."""
+
+    plant: Plant
+    ledger: Ledger
+    lines: Mapping[Endpoint, Line]
+    budget: Budget
+
+    @property
+    def n_paid(self) -> int:
+        """Calls that this session paid for."""
+        return sum(line.chat.n_paid for line in self.lines.values())
+
+    @property
+    def n_reused(self) -> int:
+        """Replies that this session took from the ledger."""
+        return sum(line.chat.n_reused for line in self.lines.values())
+
+
+def rules_of(settings: Settings) -> Rules:
+    """How prompts are refined under these settings."""
+    return Rules(
+        max_iterations=settings.workflow.max_iterations,
+        policy=settings.policy,
+        gate=settings.gate.enabled,
+        score_final=settings.workflow.score_final,
+        floor=settings.grade.coverage_floor,
+        must_have_rubric=settings.workflow.must_have_rubric,
+    )
+
+
+def prices_of(settings: Settings) -> Prices:
+    """The price table of a run: the shipped one, the user's over it, nothing for models that run here."""
+    prices = known_prices(Path(settings.budget.prices) if settings.budget.prices else None)
+    return prices.with_free([*local_models(settings).values(), OFFLINE])
+
+
+def local_models(settings: Settings) -> dict[str, str]:
+    """Model by role, for the roles that a server of ours plays."""
+    models = settings.models
+    backend = {"proposer": models.proposer_backend, "verifier": models.verifier_backend}
+    model = {"proposer": models.rubric_generator, "verifier": models.verifier}
+    return {role: model[role] for role in model if backend[role] != "api" and model[role] != OFFLINE}
+
+
+def asked_models(settings: Settings) -> tuple[str, ...]:
+    """The models that a run may ask over HTTP, each once."""
+    models = [settings.models.rubric_generator, settings.models.verifier]
+    models += [settings.gate.judge] if settings.gate.judge and settings.gate.enabled else []
+    models += models_of(settings.rollouts.models)
+    return tuple(dict.fromkeys(model for model in models if model != OFFLINE))
+
+
+def shape_of(settings: Settings) -> Shape:
+    """What of the settings decides the bill."""
+    proposer, grader = settings.models.rubric_generator, settings.models.verifier
+    return Shape(
+        rules=rules_of(settings),
+        proposer=None if proposer == OFFLINE else proposer,
+        grader=None if grader == OFFLINE else grader,
+        judge=settings.gate.judge,
+        reuse=settings.grade.reuse,
+        criteria_per_call=settings.grade.criteria_per_call,
+        samplers=models_of(settings.rollouts.models),
+        responses_per_model=settings.rollouts.responses_per_model,
+    )
+
+
+def identity_of(settings: Settings) -> str:
+    """Content key of all settings that shape a result. Where models run, how fast, for how much money and
+    into which folder does not."""
+    api = settings.api
+    return key_of(
+        "settings",
+        settings.models.rubric_generator,
+        settings.models.verifier,
+        settings.gate,
+        settings.grade,
+        settings.rollouts,
+        rules_of(settings),
+        settings.workflow.pitfalls,
+        [api.max_retries, api.retry_temperature, api.temperature, api.max_tokens],
+        settings.random_seed,
+    )
+
+
+@asynccontextmanager
+async def opened(
+    settings: Settings,
+    env: Mapping[str, str],
+    folder: Path,
+    *,
+    ledger_path: Path,
+    verdicts_up_to: int,
+    say: Callable[[str], None],
+) -> AsyncIterator[Opened]:
+    """All that a run works with, for as long as the block lasts; `folder` takes the logs of local servers.
+
+    Raises:
+        SettingsError: a setting that only shows its fault now: a key that is not set, a price that is not
+            known under a limit on cost, a program that is not installed.
+        RunError: the ledger cannot be used.
+    """
+    prices = prices_of(settings)
+    limits = settings.budget
+    budget = Budget(prices, max_calls=limits.max_calls, max_cost_usd=limits.max_cost_usd)
+    budget.check(asked_models(settings))
+    async with AsyncExitStack() as stack:
+        ledger = await stack.enter_async_context(SqliteLedger(ledger_path))
+        servers = await stack.enter_async_context(
+            serve_roles(_tenants(settings), folder, secrets=_key_names(settings), say=say)
+        )
+        wiring = Wiring(settings.api, ledger, budget, stack)
+        plant = Plant(
+            crew=await _crews(settings, env, wiring, servers, ledger, verdicts_up_to),
+            rules=rules_of(settings),
+            identity=identity_of(settings),
+            prices=prices,
+            remember=ledger.keep_verdicts,
+            fill_up=await _filler(settings, env, wiring),
+            prompts_in_flight=settings.workflow.prompts_in_flight or settings.api.workers,
+        )
+        yield Opened(plant, ledger, wiring.lines, budget)
+
+
+def ledger_path(settings: Settings) -> Path:
+    """Where paid replies are kept."""
+    return Path(settings.ledger) if settings.ledger else LEDGER
+
+
+def role_access(settings: Settings, env: Mapping[str, str], role: str) -> Access:
+    """Where a role (proposer, verifier, judge) is asked, and with which key."""
+    own_url = getattr(settings.api, f"{role}_base_url")
+    own_key = getattr(settings.api, f"{role}_key_env")
+    return access(env, own_url or settings.api.base_url, own_key)
+
+
+def _tenants(settings: Settings) -> Sequence[Tenant]:
+    models = settings.models
+    backend = {"proposer": models.proposer_backend, "verifier": models.verifier_backend}
+    return [
+        Tenant(role, model, settings.vllm if backend[role] == "vllm" else settings.llamacpp)
+        for role, model in local_models(settings).items()
+    ]
+
+
+def _key_names(settings: Settings) -> tuple[str, ...]:
+    """The environment variables that hold keys: no local server gets to see them."""
+    own = (settings.api.proposer_key_env, settings.api.verifier_key_env, settings.api.judge_key_env)
+    return ("LITELLM_KEY", "OPENAI_API_KEY", *(name for name in own if name))
+
+
+async def _crews(
+    settings: Settings,
+    env: Mapping[str, str],
+    wiring: Wiring,
+    servers: Mapping[str, Server],
+    ledger: Ledger,
+    verdicts_up_to: int,
+) -> Callable[[Meter, Memory], Crew]:
+    models, api = settings.models, settings.api
+
+    async def chat(role: str, model: str | None) -> Chat | None:
+        if model is None or model == OFFLINE:
+            return None
+        server = servers.get(role)
+        if server is not None:
+            return (await wiring.line(Endpoint(server.base_url), role, server)).chat
+        where = role_access(settings, env, role)
+        return (await wiring.line(Endpoint(where.base_url, where.api_key), role)).chat
+
+    proposing = await chat("proposer", models.rubric_generator)
+    grading = await chat("verifier", models.verifier)
+    judge_model = settings.gate.judge if settings.gate.enabled else None
+    judging = await chat("judge", judge_model)
+    manner = partial(
+        Manner,
+        temperature=api.temperature,
+        retries=api.max_retries,
+        retry_temperature=api.retry_temperature,
+        max_tokens=api.max_tokens,
+    )
+    recorded = partial(ledger.verdicts, watermark=verdicts_up_to)
+
+    def crew(meter: Meter, memory: Memory) -> Crew:
+        proposer: Proposer = OfflineProposer(seed=settings.random_seed)
+        if proposing is not None:
+            proposer = ModelProposer(
+                MeteredChat(proposing, meter, "propose"),
+                MeteredChat(proposing, meter, "refine"),
+                manner(models.rubric_generator),
+                seed=settings.random_seed,
+                pitfalls=settings.workflow.pitfalls,
+                repaired=lambda: meter.count("refine", repaired=1),
+            )
+        grader: Grader = OfflineGrader()
+        if grading is not None:
+            grader = ModelGrader(
+                MeteredChat(grading, meter, "grade"),
+                manner(models.verifier),
+                settings.grade.criteria_per_call,
+                repaired=lambda: meter.count("grade", repaired=1),
+                asked=lambda n, silent: meter.count("grade", verdicts_asked=n, verdicts_unjudged=silent),
+            )
+        if settings.grade.checks:
+            grader = CheckedGrader(grader, decided=lambda n: meter.count("grade", verdicts_by_program=n))
+        if settings.grade.reuse:
+            reused = lambda n: meter.count("grade", verdicts_reused=n)  # noqa: E731
+            grader = RecallingGrader(grader, memory, recorded, reused)
+        judge: Judge | None = None
+        if judging is not None and judge_model is not None:
+            judge = ModelJudge(MeteredChat(judging, meter, "judge"), manner(judge_model))
+        return Crew(proposer, grader, judge)
+
+    return crew
+
+
+async def _filler(
+    settings: Settings, env: Mapping[str, str], wiring: Wiring
+) -> Callable[[Pool, Meter], Awaitable[Pool]] | None:
+    rollouts = settings.rollouts
+    models = models_of(rollouts.models)
+    if not models:
+        return None
+    where = access(env, settings.api.base_url)
+    line = await wiring.line(Endpoint(where.base_url, where.api_key), "rollouts")
+    samplings = [
+        Sampling(model, rollouts.temperature, rollouts.top_p, rollouts.max_tokens) for model in models
+    ]
+
+    async def fill(pool: Pool, meter: Meter) -> Pool:
+        chats = dict.fromkeys(models, line.chat)
+        return await fill_up(pool, meter, chats, samplings, rollouts.responses_per_model)
+
+    return fill

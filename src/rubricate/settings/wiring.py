@@ -1,0 +1,112 @@
+"""Endpoints -> chats: builds the chain ledger -> budget -> circuit -> retry -> throttle -> http. Nobody else
+knows it."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import msgspec
+
+from rubricate.llm.budget import Budget, BudgetChat
+from rubricate.llm.chat import Chat, Reply, Request
+from rubricate.llm.circuit import CircuitChat
+from rubricate.llm.dialect import Dialect
+from rubricate.llm.endpoint import Endpoint
+from rubricate.llm.http import HttpChat
+from rubricate.llm.ledger import Ledger, LedgerChat
+from rubricate.llm.retry import RetryChat
+from rubricate.llm.server import ServedChat, Server
+from rubricate.llm.throttle import ThrottledChat
+from rubricate.settings.schema import Api
+
+
+class LedgerDialects:
+    """Remembers in the ledger what each endpoint and model takes; see `llm.dialect.DialectStore`.
+
+    With `structured` False no schema is ever sent, whatever was learnt.
+    """
+
+    def __init__(self, ledger: Ledger, *, structured: bool):
+        self._ledger, self._structured = ledger, structured
+
+    async def get(self, base_url: str, model: str) -> Dialect | None:
+        """What is known, or None."""
+        text = await self._ledger.fact(_fact(base_url, model))
+        known = msgspec.json.decode(text, type=Dialect) if text is not None else None
+        if self._structured:
+            return known
+        return msgspec.structs.replace(known or Dialect(), structured=False)
+
+    async def put(self, base_url: str, model: str, dialect: Dialect) -> None:
+        """Remembers; what was forbidden by a setting was not learnt, and is not remembered."""
+        if not self._structured:
+            dialect = msgspec.structs.replace(dialect, structured=None)
+        await self._ledger.keep_fact(_fact(base_url, model), msgspec.json.encode(dialect).decode())
+
+
+def _fact(base_url: str, model: str) -> str:
+    return f"dialect {base_url} {model}"
+
+
+class PlainNames:
+    """A chat around another that drops the provider from model names, where the provider itself is asked:
+    published configs say `openai/gpt-4.1`, as a LiteLLM proxy wants it, api.openai.com does not."""
+
+    def __init__(self, inner: Chat, prefix: str):
+        self._inner, self._prefix = inner, prefix
+
+    async def ask(self, request: Request) -> Reply:
+        """The reply of the inner chat."""
+        return await self._inner.ask(
+            msgspec.structs.replace(request, model=request.model.removeprefix(self._prefix))
+        )
+
+
+@dataclass
+class Line:
+    """An open chain to one endpoint, and its links that have something to tell."""
+
+    endpoint: Endpoint
+    chat: LedgerChat
+    throttle: ThrottledChat
+    retry: RetryChat
+    http: HttpChat
+
+
+class Wiring:
+    """Opens one line per endpoint, on first use, and closes all of them at the end.
+
+    `tries` bounds how often a question is asked that may itself be the reason for its failure.
+    """
+
+    def __init__(self, api: Api, ledger: Ledger, budget: Budget, opened: AsyncExitStack, *, tries: int = 3):
+        self._api, self._ledger, self._budget, self._opened = api, ledger, budget, opened
+        self._tries = tries
+        self.lines: dict[Endpoint, Line] = {}
+
+    async def line(self, endpoint: Endpoint, name: str, server: Server | None = None) -> Line:
+        """The line to an endpoint; `name` is what messages call it, `server` ours that answers there."""
+        if endpoint not in self.lines:
+            self.lines[endpoint] = await self._open(endpoint, name, server)
+        return self.lines[endpoint]
+
+    async def _open(self, endpoint: Endpoint, name: str, server: Server | None) -> Line:
+        api = self._api
+        dialects = LedgerDialects(self._ledger, structured=api.structured_output == "auto")
+        http = HttpChat(endpoint, dialects, connections=api.workers, timeout_s=api.timeout_s)
+        await self._opened.enter_async_context(http)
+        is_openai = urlsplit(endpoint.base_url).hostname == "api.openai.com"
+        answering: Chat = PlainNames(http, "openai/") if is_openai else http
+        throttle = ThrottledChat(
+            answering if server is None else ServedChat(answering, server),
+            api.workers,
+            rpm=api.requests_per_minute,
+            tpm=api.tokens_per_minute,
+        )
+        retry = RetryChat(throttle, patience_s=api.patience_s, tries=self._tries)
+        circuit = CircuitChat(retry, name)
+        return Line(
+            endpoint, LedgerChat(BudgetChat(circuit, self._budget), self._ledger), throttle, retry, http
+        )
