@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from rubricate.offline.engine import OfflineGrader, OfflineProposer
 
 from rubricate.domain.conversation import Pool
 from rubricate.domain.identity import key_of
@@ -222,8 +221,10 @@ async def _crews(
     recorded = partial(ledger.verdicts, watermark=verdicts_up_to)
 
     def crew(meter: Meter, memory: Memory) -> Crew:
-        proposer: Proposer = OfflineProposer(seed=settings.random_seed)
-        if proposing is not None:
+        proposer: Proposer
+        if proposing is None:
+            proposer = offline_proposer(settings.random_seed)
+        else:
             proposer = ModelProposer(
                 MeteredChat(proposing, meter, "propose"),
                 MeteredChat(proposing, meter, "refine"),
@@ -232,8 +233,10 @@ async def _crews(
                 pitfalls=settings.workflow.pitfalls,
                 repaired=lambda: meter.count("refine", repaired=1),
             )
-        grader: Grader = OfflineGrader()
-        if grading is not None:
+        grader: Grader
+        if grading is None:
+            grader = offline_grader()
+        else:
             grader = ModelGrader(
                 MeteredChat(grading, meter, "grade"),
                 manner(models.verifier),
@@ -252,6 +255,20 @@ async def _crews(
         return Crew(proposer, grader, judge)
 
     return crew
+
+
+def offline_proposer(seed: int) -> Proposer:
+    """The offline engine's proposer; imported here, since it needs numpy."""
+    from rubricate.offline.engine import OfflineProposer
+
+    return OfflineProposer(seed=seed)
+
+
+def offline_grader() -> Grader:
+    """The offline engine's grader."""
+    from rubricate.offline.engine import OfflineGrader
+
+    return OfflineGrader()
 
 
 async def _filler(
