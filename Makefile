@@ -19,7 +19,8 @@ $(STAMP_DEV): pyproject.toml | $(BIN)/python
 	@touch $@ $(STAMP)
 
 run: $(STAMP)  ## the whole loop on the sample pool, offline
-	@$(BIN)/rubricate run --config-name iterative --sample-pool models.rubric_generator=offline models.verifier=offline
+	@$(BIN)/rubricate run --config-name iterative files.responses_file=sample \
+		models.rubric_generator=offline models.verifier=offline
 
 test: $(STAMP_DEV)  ## every test
 	$(BIN)/python -m pytest -n 2

@@ -1,8 +1,8 @@
 """A model that plays all roles, deterministic by content: the hook of `FakeServer` for the whole loop.
 
-It reads the questions as a model would: the frames of the prompt, the response, the criteria. Its rubrics ask
-for words; a response meets a criterion when it has the word, so a refinement that names a word of one response
-separates a pair.
+It reads the questions as a model would: the frames of the prompt, the response, the criteria. Its rubrics
+ask for words; a response meets a criterion when it has the word, so a refinement that names a word of one
+response separates a pair.
 """
 
 from __future__ import annotations

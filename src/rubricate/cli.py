@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import click
 import typer
 
 from rubricate.errors import RubricateError, RunError
@@ -14,7 +13,15 @@ from rubricate.errors import RubricateError, RunError
 if TYPE_CHECKING:
     from rich.console import Console
 
+
+
+def _leave(code: int | None, **_: object) -> None:
+    """A command's result is its exit code."""
+    raise typer.Exit(code or 0)
+
+
 app = typer.Typer(
+    result_callback=_leave,
     help="Rubric rewards that tell excellent responses from merely great ones.",
     no_args_is_help=True,
     add_completion=False,
@@ -37,6 +44,23 @@ Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in fi
 MaxCost = Annotated[float | None, typer.Option("--max-cost", help="Stop, resumably, at this many USD.")]
 MaxCalls = Annotated[int | None, typer.Option("--max-calls", help="Stop, resumably, at this many calls.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"rubricate {version('rubricate')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_tell_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Rubric rewards that tell excellent responses from merely great ones."""
 
 
 @app.command()
@@ -263,13 +287,9 @@ def main() -> None:
     """The command `rubricate`. Exit codes: 0 all done, 1 a prompt failed, 2 the user's mistake, 3 stopped
     and resumable, 128 + n by signal n."""
     try:
-        code = app(args=_official(sys.argv[1:]), prog_name="rubricate", standalone_mode=False)
+        app(args=_official(sys.argv[1:]), prog_name="rubricate")
     except RubricateError as mistake:
         typer.echo(f"rubricate: {mistake}", err=True)
-        code = 2
-    except click.ClickException as mistake:
-        mistake.show()
-        code = 2
-    except (typer.Abort, KeyboardInterrupt):
-        code = 130
-    sys.exit(code if isinstance(code, int) else 0)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
