@@ -1,38 +1,57 @@
-# The commands of this project. `make run` and `make test` set everything up by themselves.
+# The commands of this project. `make run` and `make test` set everything up by themselves; the rest is for
+# those who work on it.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-STAMP  := $(VENV)/.installed
-STAMP_DEV := $(VENV)/.installed-dev
+RUN    := $(VENV)/.installed
+DEV    := $(VENV)/.installed-dev
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+CODE   := src tests benchmarks docs
 
-.PHONY: run test check fix docs bench clean
+.PHONY: run test check fix docs golden system clean
 
-$(BIN)/python:
-	$(PYTHON) -m venv $(VENV)
-
-$(STAMP): pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[fast]'
-	@touch $@
-
-$(STAMP_DEV): pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[fast,dev]'
-	@touch $@ $(STAMP)
-
-run: $(STAMP)  ## the whole loop on the sample pool, offline
+run: $(RUN)  ## the whole loop on the sample pool, offline
 	@$(BIN)/rubricate run --config-name iterative files.responses_file=sample \
 		models.rubric_generator=offline models.verifier=offline
 
-test: $(STAMP_DEV)  ## every test
+test: $(DEV) system  ## every test
 	$(BIN)/python -m pytest -n 2
 
-check: $(STAMP_DEV)  ## format, lint, types
-	$(BIN)/ruff format --check src tests benchmarks
-	$(BIN)/ruff check src tests benchmarks
+check: $(DEV)  ## format, lint, types, generated pages
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/ruff check $(CODE)
 	$(BIN)/mypy
+	$(BIN)/python docs/generate.py --check
 
-fix: $(STAMP_DEV)
-	$(BIN)/ruff format src tests benchmarks
-	$(BIN)/ruff check --fix src tests benchmarks
+fix: $(DEV)  ## what the formatter and the linter can mend
+	$(BIN)/ruff format $(CODE)
+	$(BIN)/ruff check --fix $(CODE)
+
+docs: $(DEV)  ## docs/cli.md and docs/config.md from the code
+	$(BIN)/python docs/generate.py
+
+golden: $(DEV)  ## rewrites prompts and pages that tests compare with; look at the difference
+	RUBRICATE_REWRITE_GOLDEN=1 $(BIN)/python -m pytest -q tests/steps tests/report -k golden
+
+# The browser of tests/report; without it, and without the right to install it, those tests are skipped.
+system:
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { \
+		command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] && \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; \
+	} || echo "chromium is not installed: the tests of the page in a browser will be skipped"
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "rubricate needs Python 3.11 or newer; try: make $(MAKECMDGOALS) PYTHON=python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(RUN): pyproject.toml | $(BIN)/python
+	$(PIP) -e '.[fast]'
+	@touch $@
+
+$(DEV): pyproject.toml | $(BIN)/python
+	$(PIP) -e '.[fast,dev]'
+	@touch $@ $(RUN)
 
 clean:
-	rm -rf $(VENV) workflow_outs build dist
+	rm -rf $(VENV) build dist

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from example_run import EXAMPLE, HOSTILE, failed, hostile, kept, refined, ungraded, write_run
 
-from rubricate.errors import DataError
+from rubricate.errors import DataError, RunError
 from rubricate.report.page import joined, render_page, shortlist, text_limit, write_report
 from rubricate.runs.summary import summarize
 
@@ -223,12 +223,13 @@ def test_a_pool_of_another_run_is_refused():
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
     """The file that is missing is named; a broken line has its number."""
-    with pytest.raises(DataError, match=r"journal\.jsonl: cannot be read"):
+    with pytest.raises(RunError, match="is no run folder: config.yaml is missing"):
         write_report(tmp_path)
+    assert not list(tmp_path.iterdir())
     folder = write_run(tmp_path / "run", kept())
     with (folder / "journal.jsonl").open("ab") as journal:
         journal.write(b'{"key": 1}\n')
-    with pytest.raises(DataError, match=r"journal\.jsonl:2: not a PromptRecord"):
+    with pytest.raises(DataError, match=r"journal\.jsonl:2: not a journal line"):
         write_report(folder)
     assert not (folder / "report.html").exists()
 
@@ -238,6 +239,6 @@ def test_settings_are_shown_and_missing_ones_are_no_crash(tmp_path):
     folder = write_run(tmp_path / "run", kept())
     text = Outline(write_report(folder).read_bytes()).text
     assert "Proposeropenai/gpt-4.1" in text.replace("\n", "") and "Gateon" in text.replace("\n", "")
-    (folder / "config.yaml").unlink()
+    (folder / "config.yaml").write_text("", encoding="utf-8")
     assert "Proposer" not in Outline(write_report(folder).read_bytes()).text
     shutil.rmtree(folder)

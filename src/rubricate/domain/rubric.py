@@ -41,6 +41,8 @@ class Criterion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 f"criterion {self.id}: a {self.kind} of weight {self.weight:g}; "
                 "only a pitfall has a negative weight, and always has"
             )
+        # A whole number would be written as 3, read back as 3.0 and written anew as 3.0.
+        msgspec.structs.force_setattr(self, "weight", float(self.weight))
 
     @property
     def key(self) -> str:

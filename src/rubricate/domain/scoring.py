@@ -11,6 +11,7 @@ from rubricate.domain.rubric import Rubric
 
 COVERAGE_FLOOR = 0.8
 TOP = 4
+_ROUNDING = 1e-9
 
 
 def score(rubric: Rubric, verdicts: Sequence[Verdict], floor: float = COVERAGE_FLOOR) -> float | None:
@@ -25,7 +26,7 @@ def score(rubric: Rubric, verdicts: Sequence[Verdict], floor: float = COVERAGE_F
     """
     judged = [(c.weight, v) for c, v in zip(rubric.criteria, verdicts, strict=True) if v.is_judged]
     positive = math.fsum(weight for weight, _ in judged if weight > 0)
-    if positive == 0 or coverage(rubric, verdicts) < floor:
+    if positive == 0 or coverage(rubric, verdicts) < floor - _ROUNDING:
         return None
     met = math.fsum(weight for weight, verdict in judged if verdict.outcome == "met")
     return min(1.0, max(0.0, met / positive))

@@ -81,7 +81,8 @@ def _contested(
 
     def contest(pair: Pair) -> tuple[float, bool, float, str, str]:
         first, second = pair
-        margin = (score_by_key[first.key] or 0.0) - (score_by_key[second.key] or 0.0)
+        difference = (score_by_key[first.key] or 0.0) - (score_by_key[second.key] or 0.0)
+        margin = round(difference, 9)  # equal margins differ in their last bits: 3/27 - 2/27 and 2/27 - 1/27
         same_source = first.generator is not None and first.generator == second.generator
         return (margin, same_source, likeness(first.text, second.text), first.key, second.key)
 
@@ -93,7 +94,9 @@ def _first_two(
 ) -> Choice:
     """The first two responses of the file, unscored, once: the official single round."""
     del score_by_key
-    if len(responses) < 2 or tried:
+    if len(responses) < 2:
+        return Choice(None, "there are fewer than two responses")
+    if tried:
         return Choice(None, "the first two responses were compared already")
     return Choice((responses[0], responses[1]), "the first two responses of the file")
 

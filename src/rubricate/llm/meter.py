@@ -45,7 +45,7 @@ class Meter:
             prompt_tokens=total.prompt_tokens,
             completion_tokens=total.completion_tokens,
             cached_tokens=total.cached_tokens,
-            cost_usd=sum(known) if len(known) == len(costs) else None,
+            cost_usd=sum(known, 0.0) if len(known) == len(costs) else None,
             **self._counts[step],
         )
 

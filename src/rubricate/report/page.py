@@ -13,9 +13,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, get_args
 
-import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
@@ -28,6 +27,7 @@ from rubricate.errors import DataError
 from rubricate.report import words
 from rubricate.report.charts import Move, Part, moves, shares
 from rubricate.report.prompt_view import Cell, PromptView, view_of
+from rubricate.runs.folder import CONFIG, REPORT, RunFolder
 from rubricate.runs.summary import Summary, summarize
 
 SHOWN_PROMPTS = 200
@@ -51,26 +51,24 @@ _FACTS = {
     "Seed": "random_seed",
 }
 
-_Record = TypeVar("_Record", PromptRecord, Pool)
-
 
 def write_report(run_folder: Path, shown_prompts: int = SHOWN_PROMPTS) -> Path:
     """Writes the page of a finished run into its folder; the path of it.
 
     Goes through the journal twice and through the pools once, line by line: memory holds the prompts that
-    are shown, and a few numbers of the others. The same files give the same bytes.
+    are shown, and a few numbers of the others. The same files give the same bytes. Of a run that is not
+    finished it shows what is.
 
     Raises:
-        DataError: a file of the folder is missing, or is not what it should be.
+        RunError, DataError: a file of the folder is missing, or is not what it should be.
     """
-    journal, pool = run_folder / "journal.jsonl", run_folder / "pool.jsonl"
-    summary = summarize(_lines(journal, PromptRecord))
-    records = shortlist(_lines(journal, PromptRecord), shown_prompts)
-    views = joined(records, _lines(pool, Pool))
-    config = run_folder / "config.yaml"
-    settings = config.read_text(encoding="utf-8") if config.exists() else ""
+    with RunFolder(run_folder) as folder:
+        summary = summarize(folder.journal)
+        records = shortlist(folder.journal, shown_prompts)
+        views = joined(records, (folder.pool(place) for place in range(len(folder.intake))))
+    settings = (run_folder / CONFIG).read_text(encoding="utf-8")
     page = render_page(run_folder.resolve().name, summary, views, settings)
-    target = run_folder / "report.html"
+    target = run_folder / REPORT
     draft = target.with_suffix(".tmp")
     draft.write_bytes(page)
     draft.replace(target)
@@ -278,19 +276,3 @@ def _texts(views: Sequence[PromptView]) -> Iterator[str]:
         yield view.prompt
         yield from (row.response.text for row in view.rows)
         yield from (side.response.text for step in view.steps for side in step.sides)
-
-
-def _lines(path: Path, kind: type[_Record]) -> Iterator[_Record]:
-    decoder = msgspec.json.Decoder(kind)
-    try:
-        file = path.open("rb")
-    except OSError as failure:
-        raise DataError(path, f"cannot be read ({failure}); is this the folder of a run?") from None
-    with file:
-        for number, line in enumerate(file, 1):
-            try:
-                yield decoder.decode(line)
-            except msgspec.MsgspecError as problem:
-                raise DataError(
-                    path, f"not a {kind.__name__} ({problem}); resume the run to repair it", line=number
-                ) from None

@@ -15,6 +15,7 @@ from rubricate.domain.record import PromptRecord
 from rubricate.errors import RunError
 from rubricate.runs.intake import Intake
 from rubricate.runs.journal import Journal
+from rubricate.runs.writing import append_line, cut_torn_line
 
 CONFIG = "config.yaml"
 POOL = "pool.jsonl"
@@ -66,11 +67,12 @@ class RunFolder:
     """
 
     def __init__(self, path: Path):
-        for name in (CONFIG, POOL, ORIGIN):
+        for name in (CONFIG, POOL):
             if not (path / name).is_file():
                 raise RunError(f"{path} is no run folder: {name} is missing")
         self.path = path
-        self.origin = msgspec.json.decode((path / ORIGIN).read_bytes(), type=Origin)
+        origin = path / ORIGIN
+        self.origin = msgspec.json.decode(origin.read_bytes(), type=Origin) if origin.is_file() else Origin()
         with ExitStack() as opened:
             self.intake = opened.enter_context(Intake.of_file(path / POOL))
             self.journal = Journal(path / JOURNAL)
@@ -95,8 +97,14 @@ class RunFolder:
         """Keeps a pool that the run filled up by sampling."""
         if self._sampled.get(pool.prompt.id) != pool:
             self._sampled[pool.prompt.id] = pool
-            with (self.path / SAMPLED).open("ab") as file:
-                file.write(msgspec.json.encode(pool) + b"\n")
+            append_line(self.path / SAMPLED, msgspec.json.encode(pool))
+
+    @property
+    def n_done(self) -> int:
+        """How many prompts need no more work: those in the journal, but for failed ones, which are owed."""
+        if not self.keys:
+            return len(self.journal)
+        return sum(not self.journal.is_owed(key) for key in self.keys)
 
     def finished(self) -> Finished:
         """Pool and record of every finished prompt, in input order; to be gone through again and again."""
@@ -105,8 +113,9 @@ class RunFolder:
     def _read_sampled(self) -> None:
         path = self.path / SAMPLED
         if path.is_file():
-            for line in path.read_bytes().splitlines(keepends=True):
-                if line.endswith(b"\n"):
+            cut_torn_line(path)
+            with path.open("rb") as file:
+                for line in file:
                     pool = msgspec.json.decode(line, type=Pool)
                     self._sampled[pool.prompt.id] = pool
 

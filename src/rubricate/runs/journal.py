@@ -6,14 +6,14 @@ that was being written: a torn last line is cut off on opening. The newest line 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 
 from rubricate.domain.record import PromptRecord
-from rubricate.errors import DataError, RunError
+from rubricate.errors import DataError
+from rubricate.runs.writing import append_line, cut_torn_line, replacing
 
 _RECORD = msgspec.json.Decoder(PromptRecord)
 
@@ -38,12 +38,12 @@ class Journal:
         self._states: dict[str, str] = {}
         self._newest: dict[str, str] = {}
         path.touch()
-        self._cut_torn_line()
-        self._file = path.open("r+b")
+        cut_torn_line(path)
+        self._file = path.open("rb")
         self._index()
 
     def __len__(self) -> int:
-        return len(self._starts)
+        return len(self._newest)
 
     def __contains__(self, key: str) -> bool:
         return key in self._starts
@@ -58,19 +58,17 @@ class Journal:
         Raises:
             RunError: the line cannot be written (disk full, folder gone).
         """
-        try:
-            start = self._file.seek(0, os.SEEK_END)
-            self._file.write(msgspec.json.encode(record) + b"\n")
-            self._file.flush()
-        except OSError as failure:
-            raise RunError(
-                f"{self._path}: cannot be written ({failure}); free some space and resume"
-            ) from None
+        start = self._path.stat().st_size
+        append_line(self._path, msgspec.json.encode(record))
         self._note(record.key, record.id, record.state, start)
 
     def __getitem__(self, key: str) -> PromptRecord:
         self._file.seek(self._starts[key])
         return _RECORD.decode(self._file.readline())
+
+    def __iter__(self) -> Iterator[PromptRecord]:
+        """The newest record of each prompt, in the order of the file: input order once the run is done."""
+        return (self[key] for key in sorted(self._newest.values(), key=self._starts.__getitem__))
 
     def newest(self, id: str) -> str | None:
         """The key of the newest record of a prompt by its id, None when it has none."""
@@ -81,34 +79,21 @@ class Journal:
         return (self[key] for key in keys if key in self._starts)
 
     def put_in_order(self, keys: Sequence[str]) -> None:
-        """Rewrites the journal with one line per key, in the order of the keys: equal runs, equal bytes."""
-        draft = self._path.with_suffix(".tmp")
-        with draft.open("wb") as target:
+        """Rewrites the journal with one line per key, in the order of the keys: equal runs, equal bytes.
+
+        Raises:
+            RunError: it cannot be written; it stays as it was.
+        """
+        with replacing(self._path) as draft, draft.open("wb") as target:
             for record in self.records(keys):
                 target.write(msgspec.json.encode(record) + b"\n")
         self._file.close()
-        draft.replace(self._path)
-        self._file = self._path.open("r+b")
+        self._file = self._path.open("rb")
         self._index()
 
     def close(self) -> None:
         """Closes the file."""
         self._file.close()
-
-    def _cut_torn_line(self) -> None:
-        raw_end = self._path.stat().st_size
-        with self._path.open("r+b") as file:
-            at = raw_end
-            while at > 0:
-                step = min(65536, at)
-                file.seek(at - step)
-                newline = file.read(step).rfind(b"\n")
-                if newline >= 0:
-                    at = at - step + newline + 1
-                    break
-                at -= step
-            if at < raw_end:
-                file.truncate(at)
 
     def _index(self) -> None:
         self._starts.clear()
