@@ -1,0 +1,194 @@
+"""The memory of everything that was paid for: the storage seam, and the chat that never pays twice.
+
+A ledger holds replies by the key of their request, verdicts by the key of what they are about, and small
+facts such as the dialects of endpoints. llm/sqlite.py keeps one in a file; another store stands behind the
+same seam.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Protocol
+
+import msgspec
+
+from rubricate.domain.identity import key_of
+from rubricate.domain.judgement import Verdict
+from rubricate.errors import DataError, RubricateError, RunError
+from rubricate.llm.chat import Chat, Reply, Request
+from rubricate.llm.dialect import Dialect
+
+
+class Ledger(Protocol):
+    """What is remembered, by content key (32 hexadecimal digits). Belongs to the event loop it was opened on.
+
+    Whatever a `keep_` method returned from is durable: it survives a killed process. What was kept first
+    stays, for every process that shares the ledger. Every method raises a `RunError` that says what to do
+    when the store cannot be used, and a `DataError` when what it holds cannot be read.
+    """
+
+    @property
+    def failure(self) -> RubricateError | None:
+        """Why nothing can be kept any more (disk full, ledger deleted, ...), or None. Final: a chat that
+        sees one pays for nothing more."""
+        ...
+
+    async def reply(self, key: str) -> Reply | None:
+        """The reply to the request of this key, None when it was never paid for."""
+        ...
+
+    async def keep_reply(self, key: str, reply: Reply, model: str) -> Reply:
+        """Remembers a reply, and gives the one that is kept: an earlier one if there is one.
+
+        `model` is the model that was asked, for people who look into the ledger. A write that was begun
+        is finished even when its caller is cancelled.
+        """
+        ...
+
+    async def verdicts(self, keys: Sequence[str], watermark: int) -> dict[str, Verdict]:
+        """The verdicts known for these keys, of those that were kept up to the watermark.
+
+        A run fixes its watermark when its folder is made. So a resumed run sees what the broken one saw,
+        and replays it, whatever it or another run has kept since.
+        """
+        ...
+
+    async def keep_verdicts(self, verdicts: Mapping[str, Verdict]) -> None:
+        """Remembers verdicts by key. Unjudged is no verdict and is refused with a ValueError."""
+        ...
+
+    async def watermark(self) -> int:
+        """The number of the latest verdict, 0 when there is none.
+
+        Numbers grow in the order in which verdicts become visible, over all processes. (A store whose
+        transactions overlap has to see to that: in PostgreSQL, by a lock around the insertion.)
+        """
+        ...
+
+    async def fact(self, key: str) -> str | None:
+        """The small JSON text remembered under this name, None when there is none."""
+        ...
+
+    async def keep_fact(self, key: str, text: str) -> None:
+        """Remembers a small JSON text under a name, in place of an earlier one."""
+        ...
+
+
+class LedgerChat:
+    """A chat around another that asks only what the ledger does not know.
+
+    Every reply that comes back is kept, also one that was cut off or cannot be read: it was paid for, and
+    whoever asks again asks for another draw. Errors are never kept. Requests of one key that are asked at
+    the same time are asked once; they share the reply, and also the error.
+    """
+
+    def __init__(self, inner: Chat, ledger: Ledger):
+        self._inner, self._ledger = inner, ledger
+        self._followers: dict[str, list[asyncio.Future[Reply | RubricateError | None]]] = {}
+        self._late: set[asyncio.Task[None]] = set()
+        self.n_paid = 0
+        self.n_reused = 0
+
+    async def ask(self, request: Request) -> Reply:
+        """The reply of the ledger, free of charge, else that of the inner chat, kept before it is given.
+
+        Raises:
+            RunError: nothing can be kept any more, so nothing more is paid for. Calls already under way
+                still give their replies.
+            DataError: what the ledger holds cannot be read.
+        """
+        key = request.key
+        while (followers := self._followers.get(key)) is not None:
+            follower: asyncio.Future[Reply | RubricateError | None]
+            follower = asyncio.get_running_loop().create_future()
+            followers.append(follower)
+            outcome = await follower
+            if isinstance(outcome, RubricateError):
+                raise outcome
+            if outcome is not None:
+                self.n_reused += 1
+                return outcome
+        return await self._lead(key, request)
+
+    async def _lead(self, key: str, request: Request) -> Reply:
+        self._followers[key] = []
+        reply = None
+        try:
+            reply = await self._ledger.reply(key)
+            if reply is not None:
+                self.n_reused += 1
+            else:
+                reply = await self._paid(request)
+                reply = await self._kept(key, reply, request.model)
+        except RubricateError as error:
+            self._settle(key, error)
+            raise
+        except BaseException:
+            if reply is None:
+                self._settle(key, None)
+            else:
+                self._keep_late(key, reply, request.model)
+            raise
+        self._settle(key, reply)
+        return reply
+
+    async def _paid(self, request: Request) -> Reply:
+        if self._ledger.failure is not None:
+            raise self._ledger.failure
+        reply = await self._inner.ask(request)
+        self.n_paid += 1
+        return reply
+
+    async def _kept(self, key: str, reply: Reply, model: str) -> Reply:
+        """The reply that is kept. One that cannot be kept is given all the same, for it is paid; the
+        ledger's `failure` then stops the run before the next payment."""
+        try:
+            return await self._ledger.keep_reply(key, reply, model)
+        except (RunError, DataError):
+            return reply
+
+    def _keep_late(self, key: str, reply: Reply, model: str) -> None:
+        """Whoever asked is gone, but the reply is paid: it is kept before anyone else may ask for it."""
+
+        async def keep() -> None:
+            self._settle(key, await self._kept(key, reply, model))
+
+        task = asyncio.create_task(keep())
+        self._late.add(task)
+        task.add_done_callback(self._late.discard)
+
+    def _settle(self, key: str, outcome: Reply | RubricateError | None) -> None:
+        """Tells all who wait for this key. None tells them to ask for themselves: the first who wakes
+        leads, and if that one is cancelled too, the next."""
+        for follower in self._followers.pop(key):
+            if not follower.done():
+                follower.set_result(outcome)
+
+
+class LedgerDialects:
+    """The dialects that were learnt, as facts of a ledger: what took a probe once takes none again."""
+
+    def __init__(self, ledger: Ledger):
+        self._ledger = ledger
+
+    async def get(self, base_url: str, model: str) -> Dialect | None:
+        """What is known, or None; also when another version wrote it, for it is soon learnt again."""
+        text = await self._ledger.fact(_dialect_key(base_url, model))
+        try:
+            return None if text is None else msgspec.json.decode(text, type=Dialect)
+        except msgspec.DecodeError:
+            return None
+
+    async def put(self, base_url: str, model: str, dialect: Dialect) -> None:
+        """Remembers, in place of what was known before. A ledger that cannot says so through `failure`,
+        and not here, where a paid reply may be on its way."""
+        text = msgspec.json.encode(dialect).decode()
+        with suppress(RunError, DataError):
+            await self._ledger.keep_fact(_dialect_key(base_url, model), text)
+
+
+def _dialect_key(base_url: str, model: str) -> str:
+    """The address as a digest: some carry a password."""
+    return f"dialect {key_of('endpoint', base_url)} {model}"

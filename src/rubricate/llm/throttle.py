@@ -1,0 +1,125 @@
+"""A chat that lets only so many calls through at once, and fewer when the server says that it is too much."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from rubricate.errors import RateLimited, SettingsError
+from rubricate.llm.chat import Chat, Reply, Request
+from rubricate.llm.pace import Pace
+
+_CHARACTERS_PER_TOKEN = 4.0  # of English under today's tokenizers; corrected by the server's own count
+_MEMORY = 0.1  # weight of the newest reply in the running mean of reply lengths
+
+
+class ThrottleCounts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The window now (calls allowed at once), calls in flight now and at most, times it was halved."""
+
+    window: int
+    in_flight: int
+    peak: int
+    halvings: int
+
+
+class ThrottledChat:
+    """At most `workers` calls of the inner chat in flight, in the order of asking.
+
+    The window is halved by a 429 and grows by one for each windowful of replies, up to `workers` again
+    (additive increase, multiplicative decrease: Chiu and Jain 1989, as in TCP congestion control). Calls
+    that were on their way when it was halved do not halve it again, as in TCP NewReno (RFC 6582): one
+    burst of 429 is one piece of news.
+
+    `rpm` and `tpm` bound the requests and the tokens that start per minute, evenly paced. The tokens of a
+    call are guessed from the length of its messages and of the replies so far, and put right by the
+    server's count when the reply is there.
+    """
+
+    def __init__(
+        self,
+        inner: Chat,
+        workers: int,
+        *,
+        rpm: float | None = None,
+        tpm: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ):
+        if workers < 1 or (rpm is not None and rpm <= 0) or (tpm is not None and tpm <= 0):
+            raise SettingsError("workers must be at least 1, and requests and tokens per minute above 0")
+        self._inner, self._workers = inner, workers
+        self._requests = Pace(rpm) if rpm is not None else None
+        self._tokens = Pace(tpm) if tpm is not None else None
+        self._clock, self._sleep = clock, sleep
+        self._turn = asyncio.Lock()
+        self._change = asyncio.Event()
+        self._window, self._in_flight, self._peak, self._halvings = float(workers), 0, 0, 0
+        self._reply_tokens = 0.0
+
+    @property
+    def counts(self) -> ThrottleCounts:
+        """Where it stands."""
+        return ThrottleCounts(int(self._window), self._in_flight, self._peak, self._halvings)
+
+    async def ask(self, request: Request) -> Reply:
+        """The reply of the inner chat; raises what that raises."""
+        guess = self._guess(request)
+        await self._enter(guess)
+        halvings_seen = self._halvings
+        try:
+            reply = await self._inner.ask(request)
+        except RateLimited:
+            if halvings_seen == self._halvings:
+                self._window = max(1.0, self._window / 2)
+                self._halvings += 1
+            raise
+        else:
+            self._window = min(float(self._workers), self._window + 1.0 / self._window)
+            self._learn(reply, guess)
+            return reply
+        finally:
+            self._in_flight -= 1
+            self._change.set()
+
+    async def _enter(self, guess: float) -> None:
+        """Takes a slot. The lock is a fair queue: only its head watches the window and the clock, so a
+        cancelled waiter leaves nothing behind."""
+        async with self._turn:
+            while True:
+                if self._in_flight >= int(self._window):
+                    self._change.clear()
+                    await self._change.wait()
+                elif (wait_s := self._wait_s()) > 0:
+                    await self._sleep(wait_s)
+                else:
+                    break
+            self._in_flight += 1
+            self._peak = max(self._peak, self._in_flight)
+            if self._requests is not None:
+                self._requests.start(1, self._clock())
+            if self._tokens is not None:
+                self._tokens.start(guess, self._clock())
+
+    def _wait_s(self) -> float:
+        if self._requests is None and self._tokens is None:
+            return 0.0
+        now = self._clock()
+        return max(pace.wait_s(now) for pace in (self._requests, self._tokens) if pace is not None)
+
+    def _guess(self, request: Request) -> float:
+        if self._tokens is None:
+            return 0.0
+        characters = sum(len(message.content) for message in request.messages)
+        reply_tokens = self._reply_tokens or float(request.max_tokens or 0)
+        return characters / _CHARACTERS_PER_TOKEN + reply_tokens
+
+    def _learn(self, reply: Reply, guess: float) -> None:
+        used = reply.usage.prompt_tokens + reply.usage.completion_tokens
+        if self._tokens is None or used == 0:
+            return
+        self._tokens.correct(used - guess)
+        newest = float(reply.usage.completion_tokens)
+        self._reply_tokens += (newest - self._reply_tokens) * (_MEMORY if self._reply_tokens else 1.0)
