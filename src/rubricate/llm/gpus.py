@@ -25,7 +25,7 @@ class GpuShare(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     devices: tuple[str, ...] = ()
 
 
-def visible_gpus(environment: Mapping[str, str]) -> tuple[str, ...]:
+def visible_gpus(environment: Mapping[str, str], timeout_s: float = LISTING_TIMEOUT_S) -> tuple[str, ...]:
     """The names of the GPUs that a child would see: CUDA_VISIBLE_DEVICES, else what `nvidia-smi -L` lists.
 
     Blocks for as long as `nvidia-smi` takes, often a second or two.
@@ -38,7 +38,7 @@ def visible_gpus(environment: Mapping[str, str]) -> tuple[str, ...]:
         return ()
     try:
         listing = subprocess.run(  # noqa: S603 - a tool of the driver, no shell
-            [tool, "-L"], capture_output=True, text=True, timeout=LISTING_TIMEOUT_S, env=dict(environment)
+            [tool, "-L"], capture_output=True, text=True, timeout=timeout_s, env=dict(environment)
         )
     except (OSError, subprocess.TimeoutExpired):
         return ()

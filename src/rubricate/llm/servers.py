@@ -70,7 +70,7 @@ async def serve(
     """
     environment = _with_own_programs(os.environ if environment is None else environment)
     section = "vllm" if isinstance(settings, VllmSettings) else "llamacpp"
-    _must_be_installed(section, settings.command, environment)
+    must_be_installed(settings, environment)
     if isinstance(settings, VllmSettings) and share is None:
         (share,) = await _shares(settings, 1, environment)
     default = VLLM_PORT if isinstance(settings, VllmSettings) else LLAMA_CPP_PORT
@@ -188,7 +188,15 @@ def _with_own_programs(environment: Mapping[str, str]) -> dict[str, str]:
     return {**environment, "PATH": os.pathsep.join([path, str(Path(sys.executable).parent)])}
 
 
-def _must_be_installed(section: str, command: str, environment: Mapping[str, str]) -> None:
-    words = shlex.split(command)
-    if not words or shutil.which(words[0], path=environment["PATH"]) is None:
-        raise SettingsError(f"{section}.command: {command!r} is not installed here: {INSTALL[section]}")
+def must_be_installed(settings: EngineSettings, environment: Mapping[str, str]) -> None:
+    """Looks for the program of a local server.
+
+    Raises:
+        SettingsError: it is not installed here; says how to get it.
+    """
+    section = "vllm" if isinstance(settings, VllmSettings) else "llamacpp"
+    words = shlex.split(settings.command)
+    if not words or shutil.which(words[0], path=_with_own_programs(environment)["PATH"]) is None:
+        raise SettingsError(
+            f"{section}.command: {settings.command!r} is not installed here: {INSTALL[section]}"
+        )

@@ -113,7 +113,8 @@ class SqliteFile:
                 " ON CONFLICT (key) DO UPDATE SET written_at = excluded.written_at, value = excluded.value",
                 facts,
             )
-        self._watch()
+        with told(self.path):
+            self._watch()
 
     def _earlier(self, replies: list[tuple[bytes, str, int, bytes]]) -> dict[bytes, bytes]:
         kept = "SELECT value FROM reply WHERE key = ?"
