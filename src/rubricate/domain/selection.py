@@ -53,7 +53,8 @@ def _exclude_used(
     """The best two that were in no earlier pair: the official default. Pairs walk down the ranking."""
     left = _scored(in_play("exclude_used", responses, tried), score_by_key)
     if len(left) < 2:
-        return Choice(None, "fewer than two scored responses are left that were in no earlier pair")
+        why = "fewer than two scored responses are left that were in no earlier pair"
+        return _too_few(why, in_play("exclude_used", responses, tried), score_by_key)
     return Choice((left[0], left[1]), "the best two that were in no earlier pair")
 
 
@@ -64,7 +65,7 @@ def _top2(
     del tried
     best = _scored(responses, score_by_key)
     if len(best) < 2:
-        return Choice(None, "fewer than two responses have a score")
+        return _too_few("fewer than two responses have a score", responses, score_by_key)
     return Choice((best[0], best[1]), "the best two under the rubric")
 
 
@@ -74,6 +75,8 @@ def _contested(
     """Among the top few, the untried pair with the smallest margin; then different generators, then the
     most different texts. Ours: the pair that says most about the top, and never the same pair twice."""
     top = [response for response in _scored(responses, score_by_key) if response.key in _few(score_by_key)]
+    if len(top) < 2:
+        return _too_few("fewer than two responses have a score", responses, score_by_key)
     done = {frozenset(pair) for pair in tried}
     open_pairs = [pair for pair in combinations(top, 2) if frozenset((pair[0].key, pair[1].key)) not in done]
     if not open_pairs:
@@ -99,6 +102,12 @@ def _first_two(
     if tried:
         return Choice(None, "the first two responses were compared already")
     return Choice((responses[0], responses[1]), "the first two responses of the file")
+
+
+def _too_few(why: str, responses: Sequence[Response], score_by_key: dict[str, float | None]) -> Choice:
+    """No pair; where that is the grader's silence and not the size of the pool, `why` says so."""
+    is_silent = any(score_by_key.get(response.key) is None for response in responses)
+    return Choice(None, f"{why}; the others have too few verdicts for a score" if is_silent else why)
 
 
 _Rule = Callable[[Sequence[Response], dict[str, float | None], Sequence[tuple[str, str]]], Choice]

@@ -17,6 +17,7 @@ from rubricate.llm.chat import Reply
 
 _QUOTED = 200
 _LONGEST_REPAIR = 50_000  # the longest rubric on offer has 40,000 characters; a repair holds up the loop
+_MOST_PROSE_BRACKETS = 1000  # each costs a pass over the text: json counts the lines up to its error
 
 
 class Twice:
@@ -51,7 +52,10 @@ def complete_text(reply: Reply) -> str:
         ReplyError: it was cut off, withheld or refused, or is empty.
     """
     if reply.finish_reason == "length":
-        raise ReplyError("the reply was cut off at the token limit", reply.text)
+        raise ReplyError(
+            "the reply was cut off at the token limit: raise api.max_tokens, or the context of the model",
+            reply.text,
+        )
     if reply.finish_reason in ("content_filter", "refusal"):
         raise ReplyError(f"the model gave no answer ({reply.finish_reason})", reply.text)
     if not reply.text.strip():
@@ -65,12 +69,13 @@ def _values_in(text: str) -> list[Any]:
     Brackets of prose ("[1]" counts as JSON, "[see above]" does not) are passed over; but where something
     that begins like JSON breaks off, nothing is taken, lest a part of it pass for the whole.
     """
-    values, at = [], 0
+    values, at, n_passed_over = [], 0, 0
     while (at := _next_open(text, at)) >= 0:
         try:
             value, at = _DECODER.raw_decode(text, at)
         except ValueError:
-            if _LIKE_JSON.match(text, at):
+            n_passed_over += 1
+            if _LIKE_JSON.match(text, at) or n_passed_over > _MOST_PROSE_BRACKETS:
                 return []
             at += 1
             continue
@@ -115,7 +120,7 @@ def _repaired(text: str) -> Any:
     if start < 0:
         raise ReplyError(f"there is no JSON in the reply: {text[:_QUOTED]!r}", text)
     piece = text[start : text.rfind("}" if text[start] == "{" else "]") + 1]
-    if not piece or any(piece.count(opening) > piece.count(closing) for opening, closing in ("{}", "[]")):
+    if not (piece and _is_closed(text[start:])):
         raise ReplyError("the JSON of the reply does not end", text)
     if len(piece) > _LONGEST_REPAIR:
         raise ReplyError(f"the JSON of the reply is broken, and too long to repair: {len(piece)}", text)
@@ -126,3 +131,8 @@ def _repaired(text: str) -> Any:
     if not isinstance(values, list) or len(values) != 1 or not isinstance(values[0], dict | list):
         raise ReplyError(f"the JSON of the reply cannot be read: {piece[:_QUOTED]!r}", text)
     return values[0]
+
+
+def _is_closed(text: str) -> bool:
+    """Whether as many brackets close as open, by count alone: broken quotes leave nothing better."""
+    return text.count("{") <= text.count("}") and text.count("[") <= text.count("]")

@@ -1,0 +1,95 @@
+"""Prompts are instruments: what is sent, to the letter. `RUBRICATE_REWRITE_GOLDEN=1` rewrites them."""
+
+import json
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from rubricate.domain.conversation import Prompt
+from rubricate.llm.chat import Reply, Request
+from rubricate.llm.scripted import ScriptedChat
+from rubricate.steps.compare import compare
+from rubricate.steps.grade import grade
+from rubricate.steps.propose import propose
+from rubricate.steps.refine import refine
+from tests.builders import (
+    a_dialogue,
+    a_manner,
+    a_prompt,
+    a_response,
+    a_rubric,
+    rubric_reply,
+    verdicts_reply,
+)
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+REWRITE = os.environ.get("RUBRICATE_REWRITE_GOLDEN") == "1"
+
+PAIR = (a_response("At most 4 g in 24 hours.", "a"), a_response("Ask your doctor.", "b"))
+RUBRIC = a_rubric(
+    "rule 3:states that 4 g in 24 hours is the limit", "1:names the liver", "-2:tells to take more"
+)
+TALK: Prompt = a_dialogue("Can I take paracetamol?", "Yes. For what?", "A headache. How much {{at most}}?")
+NAMES = ["propose", "propose_pitfalls", "refine", "refine_pitfalls", "grade", "grade_dialogue", "compare"]
+
+
+async def first_requests() -> dict[str, Request]:
+    """The first request of every verb, for small inputs."""
+    manner, prompt = a_manner("model"), a_prompt()
+    rubric = ScriptedChat(lambda request: rubric_reply("3:a"))
+    graded = ScriptedChat(lambda request: verdicts_reply("+++"))
+    judged = ScriptedChat(lambda request: Reply('{"better": 1}'))
+    await propose(rubric, manner, prompt)
+    await propose(rubric, manner, prompt, pitfalls=True)
+    await refine(rubric, manner, prompt, RUBRIC, PAIR)
+    await refine(rubric, manner, prompt, RUBRIC, PAIR, pitfalls=True)
+    await grade(graded, manner, prompt, PAIR[0], RUBRIC.criteria)
+    await grade(graded, manner, TALK, PAIR[0], RUBRIC.criteria)
+    await compare(judged, manner, prompt, *PAIR)
+    asked = [*rubric.requests, *graded.requests, judged.requests[0]]
+    return dict(zip(NAMES, asked, strict=True))
+
+
+def compare_with(path: Path, text: str) -> None:
+    """The text is what the file holds; or the file is made so, if a rewrite was asked for."""
+    if REWRITE:
+        path.write_text(text, encoding="utf-8")
+    assert text == path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_a_prompt_is_what_was_agreed(name: str) -> None:
+    """One user turn, to the letter; no slot is left open and no line ends in white space."""
+    (message,) = (await first_requests())[name].messages
+    assert message.role == "user"
+    assert not re.search(r"\{\{(?!at most)", message.content)
+    assert not re.search(r"[ \t]$", message.content, re.MULTILINE)
+    compare_with(GOLDEN / f"{name}.txt", message.content + "\n")
+
+
+async def test_requests_are_those_that_ledgers_know() -> None:
+    """Prompt, schema and sampling together: a changed key orphans every reply paid for under the old one."""
+    requests = await first_requests()
+    keys = {name: request.key for name, request in requests.items()}
+    compare_with(GOLDEN / "request_keys.json", json.dumps(keys, indent=2) + "\n")
+
+
+async def test_schemas_are_what_was_agreed() -> None:
+    """The schemas that go with the prompts."""
+    requests = await first_requests()
+    schemas = {name: request.schema and request.schema.body for name, request in requests.items()}
+    compare_with(GOLDEN / "schemas.json", json.dumps(schemas, indent=1) + "\n")
+
+
+async def test_pitfalls_are_mentioned_where_they_are_wanted_only() -> None:
+    """Neither the words nor the schema offer a kind that is switched off."""
+    requests = await first_requests()
+    for verb in ("propose", "refine"):
+        for name, wanted in ((verb, False), (f"{verb}_pitfalls", True)):
+            request = requests[name]
+            said = request.messages[0].content.replace("[pitfall, weight 2]", "")
+            assert ("pitfall" in said) == wanted
+            assert request.schema is not None
+            assert ("pitfall" in json.dumps(request.schema.body)) == wanted
