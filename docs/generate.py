@@ -1,67 +1,150 @@
 """Writes docs/cli.md and docs/config.md from the code; `--check` only says whether they are up to date.
 
-    python docs/generate.py [--check]
+python docs/generate.py [--check]
 """
 
 from __future__ import annotations
 
+import inspect
 import re
 import sys
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
-import typer.main
+from typer.models import ArgumentInfo, OptionInfo
 
 from rubricate.cli import app
-from rubricate.settings.loading import CONFIGS, load_settings
+from rubricate.settings.loading import CONFIGS, known_keys, load_settings
 
 DOCS = Path(__file__).parent
+MADE = "<!-- made by docs/generate.py: edit the code, then `make docs` -->"
+
+EXIT_CODES = """\
+| exit code | means |
+|---|---|
+| 0 | all done |
+| 1 | done, but a prompt or a draw failed; the summary names it, and it is owed |
+| 2 | a mistake in the command, a setting or a file; the line says what and where |
+| 3 | stopped by a limit, a wrong key or an outage; the same run can be resumed |
+| 130, 143 | stopped by Ctrl-C or SIGTERM; the same run can be resumed |"""
+
+
+EVERY_COMMAND = "Every command takes `-h` or `--help`; `rubricate --version` prints the version."
+
+HOW_TO_SET = """\
+Any key can be set on the command line, behind the name of a config:
+
+```bash
+rubricate run --config-name iterative files.responses_file=pool.json api.workers=16
+```
+
+`iterative` is the loop, `single` one unscored round on the first two responses, `paper` the published
+algorithm to the letter. Keys that the official configs know keep their names and their defaults. An empty
+cell under `single` or `paper` means: as in `iterative`. An unknown key is refused, and the nearest one is
+named.
+
+A config of your own is a YAML file in a folder that `--config-dir` names. It says what it starts from, and
+then only what differs:
+
+```yaml
+defaults:
+  - iterative
+  - _self_
+models:
+  verifier: openai/gpt-4.1-nano
+```"""
 
 
 def cli_page() -> str:
-    """Every command with its flags, as the program itself tells it."""
-    group: Any = typer.main.get_command(app)
-    lines = ["# Commands", "", "<!-- made by docs/generate.py -->", "", str(group.help), ""]
-    lines += ["| exit code | means |", "|---|---|"]
-    lines += ["| 0 | all done |", "| 1 | done, but a prompt or a draw failed; the summary names it |"]
-    lines += ["| 2 | a mistake in the command, a setting or a file; nothing was written |"]
-    lines += ["| 3 | stopped by a limit, a wrong key or an outage; the same run can be resumed |"]
-    lines += ["| 130, 143 | stopped by Ctrl-C or SIGTERM; the same run can be resumed |", ""]
-    for name, command in group.commands.items():
-        lines += [f"## rubricate {name}", "", str(command.help), "", "```text"]
-        with command.make_context(f"rubricate {name}", [], resilient_parsing=True, max_content_width=100) as context:
-            usage = command.get_help(context)
-        lines += [re.sub(r"[ \t]+\n", "\n", usage).rstrip(), "```", ""]
-    return "\n".join(lines)
+    """Every command with its arguments and flags, from the functions that `cli.py` registers."""
+    commands = {info.callback.__name__: info.callback for info in app.registered_commands if info.callback}
+    lines = ["# Commands", "", MADE, "", str(app.info.help), "", "| command | does |", "|---|---|"]
+    lines += [f"| [{name}](#rubricate-{name}) | {command.__doc__} |" for name, command in commands.items()]
+    lines += ["", EXIT_CODES, "", EVERY_COMMAND]
+    for name, command in commands.items():
+        lines += ["", f"## rubricate {name}", "", str(command.__doc__), ""]
+        lines += ["| argument or flag | default | means |", "|---|---|---|", *_parameters(command)]
+    return "\n".join([*lines, ""])
+
+
+def _parameters(command: Callable[..., object]) -> Iterator[str]:
+    hints = get_type_hints(command, include_extras=True)
+    for name, parameter in inspect.signature(command).parameters.items():
+        type, info = get_args(hints[name])
+        default = parameter.default
+        shown = "required" if default is parameter.empty else f"`{default}`" if default else ""
+        yield f"| {_spelt(name, type, info)} | {shown} | {_cell(info.help or '')} |"
+
+
+def _spelt(name: str, type: Any, info: ArgumentInfo | OptionInfo) -> str:
+    """An argument's name, or the flag and what stands behind it."""
+    if isinstance(info, ArgumentInfo):
+        return f"`{info.metavar or name.upper()}`"
+    named = [flag for flag in (info.default, *(info.param_decls or ())) if isinstance(flag, str)]
+    flags = ", ".join(f"`{flag}`" for flag in named or [f"--{name.replace('_', '-')}"])
+    is_list = any(get_origin(part) is list for part in get_args(type))
+    kinds = {bool: "", int: " N", float: " NUMBER", Path: " PATH"}
+    kind = next((word for kind, word in kinds.items() if type is kind or kind in get_args(type)), " TEXT")
+    return flags + (" TEXT ..." if is_list else kind)
 
 
 def config_page() -> str:
-    """Every key with its default in the three configs and its meaning, from the comments of the YAML."""
-    lines = ["# Settings", "", "<!-- made by docs/generate.py -->", ""]
-    lines += ["Any key can be overridden on the command line: `rubricate run --config-name iterative KEY=VALUE`."]
-    lines += ["Keys that official configs know keep their names and their defaults. An empty cell: as `iterative`.", ""]
+    """Every key with its default in the three configs and its meaning, from the comments of the YAML.
+
+    Raises:
+        SystemExit: a key has no comment, or is not where this reader looks for it.
+    """
+    lines = ["# Settings", "", MADE, ""]
+    lines += [HOW_TO_SET]
     configs = {name: load_settings(name) for name in ("iterative", "single", "paper")}
-    section, rows = "", []
-    for line in (CONFIGS / "iterative.yaml").read_text(encoding="utf-8").splitlines():
-        match = re.match(r"^(  )?(\w+):\s*([^#]*?)\s*(?:#\s*(.*))?$", line)
+    section, told = None, set[str]()
+    entries = _entries((CONFIGS / "iterative.yaml").read_text(encoding="utf-8"))
+    for given in sorted(entries, key=lambda entry: not entry["section"]):
+        if given["section"] != section:
+            section = given["section"]
+            lines += ["", f"## {section or 'top level'}", ""]
+            lines += [f"{given['about']}", ""] if given["about"] else []
+            lines += ["| key | default | `single` | `paper` | means |", "|---|---|---|---|---|"]
+        key = given["key"]
+        if not given["meaning"]:
+            sys.exit(f"{CONFIGS / 'iterative.yaml'}: {key} has no comment that says what it means")
+        told.add(key)
+        others = [_other(configs, config, key) for config in ("single", "paper")]
+        lines.append(
+            f"| `{key}` | `{given['default']}` | {others[0]} | {others[1]} | {_cell(given['meaning'])} |"
+        )
+    if missed := sorted(known_keys() - told):
+        sys.exit(f"{CONFIGS / 'iterative.yaml'}: {', '.join(missed)} is not on a line of its own")
+    return "\n".join([*lines, ""])
+
+
+def _entries(yaml: str) -> Iterator[dict[str, str]]:
+    """Section, key, default and meaning of each `key: value  # meaning` line, `about` of its section."""
+    section = about = ""
+    for line in yaml.splitlines():
+        match = re.match(r"^(  )?(\w+):\s*(.*?)\s*(?:(?<=\s)#\s*(.*))?$", line)
         if match is None:
             continue
         indent, name, default, comment = match.groups()
         if indent is None and not default:
-            section = name
-            rows += ["", f"## {section}", *([comment, ""] if comment else [""])]
-            rows += ["| key | default | `single` | `paper` | means |", "|---|---|---|---|---|"]
+            section, about = name, _sentence(comment or "")
             continue
-        if indent is None and section:
-            section = ""
-            rows += ["", "## top level", "", "| key | default | `single` | `paper` | means |", "|---|---|---|---|---|"]
+        if indent is None:
+            section, about = "", ""
         key = f"{section}.{name}" if section else name
-        others = [_other(configs, config, key) for config in ("single", "paper")]
-        rows.append(f"| `{key}` | `{default}` | {others[0]} | {others[1]} | {comment or ''} |")
-    return "\n".join([*lines, *rows, ""])
+        yield {"section": section, "about": about, "key": key, "default": default, "meaning": comment or ""}
 
 
-def _other(configs: dict[str, object], config: str, key: str) -> str:
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}." if text else ""
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("<", "&lt;")
+
+
+def _other(configs: Mapping[str, object], config: str, key: str) -> str:
     own, base = _value(configs[config], key), _value(configs["iterative"], key)
     return "" if own == base else f"`{str(own).lower() if isinstance(own, bool) else own}`"
 

@@ -3,7 +3,7 @@
 Run as a program it takes the flags of `llama-server` that rubricate uses, so a script of that name can stand
 in for the binary. As a pytest plugin it gives the fixtures `tiny_model` and `llama_endpoint`:
 
-    from llama_server import llama_endpoint, tiny_model  # in a conftest.py
+    from tests.llama_server import llama_endpoint, tiny_model  # in a conftest.py
 """
 
 from __future__ import annotations
@@ -14,12 +14,11 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-
-from tiny_gguf import write_tiny_gguf
 
 MODEL = "tiny"
 SLOTS = 4
@@ -35,21 +34,31 @@ class LlamaEndpoint(NamedTuple):
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file of a tiny random model; one per worker of pytest-xdist."""
+    from tests.tiny_gguf import write_tiny_gguf  # here: as a program this file stands alone
+
     pytest.importorskip("xllamacpp", reason="no wheel of llama.cpp for this platform")
     return write_tiny_gguf(tmp_path_factory.mktemp("model") / f"{MODEL}.gguf")
 
 
 @pytest.fixture(scope="session")
 def llama_endpoint(tiny_model: Path) -> Iterator[LlamaEndpoint]:
-    """A running server of the tiny model; a crash of its native code cannot take the tests down.
+    """A running server of the tiny model, one for all tests of a session."""
+    with llama_server(tiny_model) as (endpoint, _):
+        yield endpoint
 
-    It ends when its standard input does, so it goes with the test process whatever becomes of that.
+
+@contextmanager
+def llama_server(model: Path, port: int = 0) -> Iterator[tuple[LlamaEndpoint, subprocess.Popen[str]]]:
+    """A running server of a model and its process; a crash of its native code cannot take the tests down.
+
+    It ends when its standard input does, so it goes with the test process whatever becomes of that. The
+    block may kill it.
     """
-    log = tiny_model.with_suffix(".log")
-    command = [sys.executable, __file__, "-m", str(tiny_model), "--alias", MODEL, "--port", "0"]
+    log = model.with_suffix(".log")
+    command = [sys.executable, __file__, "-m", str(model), "--alias", MODEL, "--port", str(port)]
     command += ["-c", str(4096 * SLOTS), "-np", str(SLOTS), "--until-stdin-closes"]
     with (
-        log.open("wb") as output,
+        log.open("ab") as output,
         subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=output, text=True
         ) as server,
@@ -57,7 +66,7 @@ def llama_endpoint(tiny_model: Path) -> Iterator[LlamaEndpoint]:
         assert server.stdin is not None and server.stdout is not None
         address = server.stdout.readline().strip()
         assert address.startswith("http"), f"no server: {log.read_text(errors='replace')[-2000:]}"
-        yield LlamaEndpoint(f"{address}/v1", MODEL)
+        yield LlamaEndpoint(f"{address}/v1", MODEL), server
         server.stdin.close()
         server.wait(timeout=30)
 

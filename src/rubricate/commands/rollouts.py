@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
 from rubricate.commands.progress import RunProgress
 from rubricate.commands.session import Interrupted, in_loop
 from rubricate.domain.identity import chance_of, key_of
-from rubricate.errors import RunStopped, SettingsError
+from rubricate.errors import DataError, RunError, SettingsError
 from rubricate.llm.budget import Budget
 from rubricate.llm.endpoint import Endpoint
 from rubricate.llm.prices import known_prices
 from rubricate.llm.sqlite import SqliteLedger
+from rubricate.runs.earlier import Earlier, read_existing
 from rubricate.runs.intake import Messages, read_prompts
-from rubricate.runs.rollouts import PAPER_MODELS, Counts, models_of, read_existing, roll_out
+from rubricate.runs.rollouts import PAPER_MODELS, Counts, models_of, roll_out
 from rubricate.settings.loading import load_settings
 from rubricate.settings.opening import ledger_path
+from rubricate.settings.schema import Api
 from rubricate.settings.secrets import access, environment
 from rubricate.settings.wiring import Wiring
 from rubricate.steps.sample import Sampling
@@ -54,39 +56,63 @@ class RolloutOrder:
 
 
 def rollouts(order: RolloutOrder, console: Console) -> int:
-    """Samples and writes; the exit code: 1 if a draw failed."""
+    """Samples and writes; the exit code: 1 if a draw failed.
+
+    Raises:
+        SettingsError, DataError: a flag or a file is wrong; nothing is asked and nothing is written then.
+    """
     models = models_of(order.models) if order.models else PAPER_MODELS
-    prompts = chosen_prompts(read_prompts(order.input_file), order.num_prompts, sequential=order.sequential)
     output = output_of(order, models)
-    sources = [Path(order.existing_file)] if order.existing_file else []
-    if output.exists() and output not in sources:
-        console.print(f"{output} exists: what it holds is kept, what it lacks is drawn", markup=False)
-        sources.append(output)
-    existing: dict[str, dict[str, Any]] = {}
-    for source in sources:
-        for id, row in read_existing(source).items():
-            existing[id] = row if id not in existing else _merged(existing[id], row)
+    _must_be_writable(output)
+    prompts = chosen_prompts(read_prompts(order.input_file), order.num_prompts, sequential=order.sequential)
+    if not prompts:
+        raise DataError(order.input_file, "there is no prompt in it")
+    earlier = _earlier(order, output, console)
+    desk = _desk(order, models)
     counts = Counts()
-    console.print(
+    _say(
+        console,
         f"{len(prompts)} prompts x {len(models)} models x {order.num_responses_per_model} -> {output}",
-        markup=False,
     )
     try:
-        in_loop(_draw(order, models, prompts, existing, output, counts, console))
-    except (RunStopped, Interrupted) as stop:
-        console.print(f"Stopped: {stop}", markup=False)
-        console.print("Every response that was paid for is in the ledger: the same command goes on.")
+        in_loop(_draw(order, desk, models, prompts, earlier, output, counts, console))
+    except (RunError, Interrupted) as stop:
+        _say(console, f"Stopped: {stop}")
+        _say(console, "Every response that was paid for is in the ledger: the same command goes on.")
         return 128 + stop.signal_number if isinstance(stop, Interrupted) else 3
     cut = f", {counts.cut} of them cut off at the token limit" if counts.cut else ""
-    console.print(
-        f"{counts.drawn} responses drawn{cut}, {counts.kept} kept, {counts.failed} failed", markup=False
-    )
+    _say(console, f"{counts.drawn} responses drawn{cut}, {counts.kept} kept, {counts.failed} failed")
     for id, model, why in counts.failures[:_SHOWN_FAILURES]:
-        console.print(f"  failed: {id}, {model}: {why}", markup=False, highlight=False)
+        _say(console, f"  failed: {id}, {model}: {why}")
     if counts.failed:
-        more = counts.failed - min(counts.failed, _SHOWN_FAILURES)
-        console.print(f"{f'  and {more} more; ' if more else ''}failed draws are owed: run the command again")
+        more = counts.failed - _SHOWN_FAILURES
+        _say(
+            console,
+            f"{f'  and {more} more; ' if more > 0 else ''}failed draws are owed: run the command again",
+        )
     return 1 if counts.failed else 0
+
+
+def _say(console: Console, line: str) -> None:
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _must_be_writable(output: Path) -> None:
+    """Finds out before anything is paid for whether the output can be written, and read again later."""
+    if output.suffix not in (".json", ".jsonl"):
+        raise SettingsError(f"--output-filename: {output.name} must end in .json or .jsonl")
+    above = next(folder for folder in output.absolute().parents if folder.exists())
+    if output.is_dir() or not above.is_dir() or not os.access(above, os.W_OK):
+        raise SettingsError(f"{output} cannot be written: choose another --output-dir or --output-filename")
+
+
+def _earlier(order: RolloutOrder, output: Path, console: Console) -> list[Earlier]:
+    """What earlier outputs hold: the file that is named, then the one that will be replaced."""
+    sources = [Path(order.existing_file)] if order.existing_file else []
+    if output.exists() and all(output.resolve() != source.resolve() for source in sources):
+        _say(console, f"{output} exists: what it holds is kept, what it lacks is drawn")
+        sources.append(output)
+    return [row for source in sources for row in read_existing(source)]
 
 
 def chosen_prompts(
@@ -116,39 +142,47 @@ def output_of(order: RolloutOrder, models: Sequence[str]) -> Path:
             folder / f"{'SOTAs' if tuple(models) == PAPER_MODELS else 'multi_model'}_multi_model_{drawn}.json"
         )
     name = models[0].split("/")[-1].replace("-", "_")
-    return folder / f"{name}_{drawn}_{Path(order.input_file).name.split('.')[0]}.json"
+    label = Path(Path(order.input_file).name.removesuffix(".gz").removesuffix(".zst")).stem
+    return folder / f"{name}_{drawn}_{label}.json"
 
 
-def _merged(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
-    """The first row with the responses of the second that it lacks."""
-    mine, theirs = first["responses"], second["responses"]
-    return {**second, **first, "responses": mine + [response for response in theirs if response not in mine]}
+@dataclass(frozen=True)
+class _Desk:
+    """Where the models are asked, at what price, and where the replies are kept."""
+
+    api: Api
+    endpoint: Endpoint
+    budget: Budget
+    ledger: Path
+
+
+def _desk(order: RolloutOrder, models: Sequence[str]) -> _Desk:
+    settings = load_settings("iterative", [f"api.workers={order.num_workers}"])
+    budget = Budget(known_prices(), max_calls=order.max_calls, max_cost_usd=order.max_cost)
+    budget.check(models)
+    where = access(environment(), order.base_url)
+    path = Path(order.ledger) if order.ledger else ledger_path(settings)
+    return _Desk(settings.api, Endpoint(where.base_url, where.api_key), budget, path)
 
 
 async def _draw(
     order: RolloutOrder,
+    desk: _Desk,
     models: Sequence[str],
     prompts: Sequence[tuple[str, Messages]],
-    existing: dict[str, dict[str, Any]],
+    earlier: Sequence[Earlier],
     output: Path,
     counts: Counts,
     console: Console,
 ) -> None:
-    settings = load_settings("iterative", [f"api.workers={order.num_workers}"])
-    prices = known_prices()
-    budget = Budget(prices, max_calls=order.max_calls, max_cost_usd=order.max_cost)
-    budget.check(models)
-    path = Path(order.ledger) if order.ledger else ledger_path(settings)
-    where = access(environment(), order.base_url)
     samplings = [
-        Sampling(model, order.temperature, order.top_p, order.max_tokens if order.max_tokens > 0 else None)
-        for model in models
+        Sampling(model, order.temperature, order.top_p, order.max_tokens or None) for model in models
     ]
     async with AsyncExitStack() as stack:
-        ledger = await stack.enter_async_context(SqliteLedger(path))
-        wiring = Wiring(settings.api, ledger, budget, stack, tries=order.api_max_retries + 1)
-        line = await wiring.line(Endpoint(where.base_url, where.api_key), "rollouts")
-        spent = lambda: (line.chat.n_paid, budget.spent_usd)  # noqa: E731
+        ledger = await stack.enter_async_context(SqliteLedger(desk.ledger))
+        wiring = Wiring(desk.api, ledger, desk.budget, stack, tries=order.api_max_retries + 1)
+        line = await wiring.line(desk.endpoint, "rollouts")
+        spent = lambda: (line.chat.n_paid, desk.budget.spent_usd)  # noqa: E731
         with RunProgress(console, len(prompts), spent) as progress:
             await roll_out(
                 prompts,
@@ -156,7 +190,7 @@ async def _draw(
                 samplings,
                 order.num_responses_per_model,
                 output,
-                existing=existing,
+                earlier=earlier,
                 in_flight=order.num_workers,
                 counts=counts,
                 told=lambda: progress.add("sampled"),

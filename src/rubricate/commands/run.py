@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,18 +15,20 @@ from rich.console import Console
 
 from rubricate.commands.progress import RunProgress
 from rubricate.commands.session import Interrupted, in_loop
-from rubricate.errors import RunError, RunStopped, SettingsError
+from rubricate.domain.identity import key_of
+from rubricate.errors import RunError, SettingsError
 from rubricate.llm.sqlite import SqliteLedger
 from rubricate.report.page import write_report
 from rubricate.report.terminal import print_summary
-from rubricate.runs.folder import CONFIG, SUMMARY, RunFolder, create
+from rubricate.runs.folder import CONFIG, REPORT, SUMMARY, RunFolder, create
 from rubricate.runs.intake import Intake, read_pools
 from rubricate.runs.pipeline import record_keys, work_off, write_outputs
 from rubricate.runs.rubric_files import RubricFile, read_rubrics
 from rubricate.runs.summary import Summary, summarize, summary_json
+from rubricate.runs.writing import replacing, writing
 from rubricate.samples import SAMPLE, sample_pool
 from rubricate.settings.loading import load_settings, settings_of_file, yaml_of
-from rubricate.settings.opening import Opened, ledger_path, opened
+from rubricate.settings.opening import Opened, check_reach, identity_of, ledger_path, opened
 from rubricate.settings.schema import Settings
 from rubricate.settings.secrets import environment
 
@@ -48,28 +51,29 @@ class Order:
 def settings_for(order: Order) -> tuple[Settings, Path | None]:
     """The settings, and the folder to go on with if there is one.
 
+    A run that goes on keeps the settings that it was begun with, but for what the overrides change; the name
+    of the config does not matter then.
+
     Raises:
         SettingsError, DataError: as `load_settings`; or what a run cannot change is changed on resuming.
     """
-    resume_path = next(
-        (text.split("=", 1)[1] for text in order.overrides if text.lstrip("+").startswith("resume.path=")),
-        None,
-    )
-    if resume_path in (None, "null", ""):
-        settings = load_settings(order.config_name, order.overrides, config_dir=order.config_dir)
+    settings = load_settings(order.config_name, order.overrides, config_dir=order.config_dir)
+    if settings.resume.path:
+        folder = Path(settings.resume.path)
+        if not (folder / CONFIG).is_file():
+            raise SettingsError(f"resume.path: {folder} is no run folder")
+    else:
         folder = folder_of(settings)
         if not (order.resume and folder.exists()):
             return settings, None
-    else:
-        folder = Path(str(resume_path))
-        if not (folder / CONFIG).is_file():
-            raise SettingsError(f"resume.path: {folder} is no run folder")
     return _resumed(folder, order.overrides), folder
 
 
 def _resumed(folder: Path, overrides: Sequence[str]) -> Settings:
     before = settings_of_file(folder / CONFIG)
     settings = settings_of_file(folder / CONFIG, overrides)
+    # How a run was resumed is no part of what it is: the unbroken one has the same config.
+    settings = msgspec.structs.replace(settings, resume=before.resume)
     for key in _FIXED:
         section, name = key.split(".")
         old, new = (getattr(getattr(either, section), name) for either in (before, settings))
@@ -120,6 +124,7 @@ def run(order: Order, console: Console) -> int:
     """Runs, or goes on with a run; the exit code."""
     settings, begun = settings_for(order)
     initial, env = initial_of(settings), environment()
+    check_reach(settings, env)
     folder = begun or folder_of(settings)
     if begun is None:
         if folder.exists():
@@ -127,25 +132,43 @@ def run(order: Order, console: Console) -> int:
         with intake_of(settings) as intake:
             if not len(intake):
                 raise SettingsError(f"{settings.files.responses_file}: there is no prompt in it")
-            watermark = in_loop(_watermark(ledger_path(settings)))
+            keys = record_keys(intake, identity_of(settings), initial)
+            watermark = in_loop(_watermark(ledger_path(settings), keys))
             create(folder, config=yaml_of(settings), intake=intake, verdicts_up_to=watermark)
     else:
-        (folder / CONFIG).write_text(yaml_of(settings), encoding="utf-8")
+        with replacing(folder / CONFIG) as draft:
+            draft.write_text(yaml_of(settings), encoding="utf-8")
     started = time.monotonic()
     with RunFolder(folder) as open_folder:
         try:
             session = in_loop(_work(open_folder, settings, env, initial, console, resumed=begun is not None))
-        except (RunStopped, RunError, Interrupted) as stop:
+            session["seconds"] = round(time.monotonic() - started, 1)
+            summary = _concluded(open_folder, session)
+        except (RunError, Interrupted) as stop:
             return _stopped(stop, open_folder, order, console)
-        session["seconds"] = round(time.monotonic() - started, 1)
-        summary = _concluded(open_folder, session)
+        except SettingsError:
+            if begun is None and not len(open_folder.journal):
+                shutil.rmtree(folder)  # so that the same command, put right, finds the place free
+            raise
     print_summary(summary, folder, console)
     return FAILED if summary.by_state.get("failed") else DONE
 
 
-async def _watermark(path: Path) -> int:
+async def _watermark(path: Path, keys: Sequence[str]) -> int:
+    """The latest verdict that a run of these records may look up.
+
+    Fixed for good when such a run is first begun: verdicts that it left itself would change what is asked
+    where some criteria stayed unjudged. So the same run again, in another folder, is a replay: it costs
+    nothing and finds the same, byte for byte.
+    """
     async with SqliteLedger(path) as ledger:
-        return await ledger.watermark()
+        name = f"watermark of run {key_of('run', keys)}"
+        fixed = await ledger.fact(name)
+        if fixed is not None:
+            return int(fixed)
+        watermark = await ledger.watermark()
+        await ledger.keep_fact(name, str(watermark))
+        return watermark
 
 
 async def _work(
@@ -166,8 +189,8 @@ async def _work(
         verdicts_up_to=folder.origin.verdicts_up_to,
         say=lambda line: console.print(line, markup=False, highlight=False),
     ) as plant:
-        folder.keys = record_keys(folder, plant.plant, initial)
-        total, done = len(folder.keys), sum(not folder.journal.is_owed(key) for key in folder.keys)
+        folder.keys = record_keys(folder.intake, plant.plant.identity, initial)
+        total, done = len(folder.keys), folder.n_done
         if resumed:
             console.print(f"resuming {folder.path}: {done} of {total} prompts are finished", markup=False)
         with RunProgress(console, total, lambda: (plant.n_paid, plant.budget.spent_usd)) as progress:
@@ -194,10 +217,10 @@ def _concluded(folder: RunFolder, session: dict[str, Any]) -> Summary:
     write_outputs(folder)
     summary = summarize(record for _, record in folder.finished())
     summary = msgspec.structs.replace(summary, session=session)
-    draft = folder.path / f".{SUMMARY}.tmp"
-    draft.write_bytes(summary_json(summary))
-    draft.replace(folder.path / SUMMARY)
-    write_report(folder.path)
+    with replacing(folder.path / SUMMARY) as draft:
+        draft.write_bytes(summary_json(summary))
+    with writing(folder.path / REPORT):
+        write_report(folder.path)
     return summary
 
 
@@ -205,16 +228,14 @@ def _stopped(stop: Exception, folder: RunFolder, order: Order, console: Console)
     """Says why the run stopped, what is kept, and how to go on."""
     code = 128 + stop.signal_number if isinstance(stop, Interrupted) else STOPPED
     why = f"stopped by {stop}" if isinstance(stop, Interrupted) else str(stop)
-    console.print(f"[bold]Stopped[/bold]: {_escaped(why)}")
+    console.print(f"[bold]Stopped[/bold]: {_escaped(why)}", soft_wrap=True)
     console.print(
-        f"{len(folder.journal)} of {len(folder.intake)} prompts are finished; "
-        "every reply that was paid for is in the ledger. To go on:"
+        f"{folder.n_done} of {len(folder.intake)} prompts are finished; "
+        "every reply that was paid for is in the ledger. To go on:",
+        soft_wrap=True,
     )
     again = [f"resume.path={folder.path}"]
-    again += [text for text in order.overrides if text.startswith(("budget.", "api."))]
-    console.print(
-        f"  rubricate run {shlex.join(again)}", markup=False, highlight=False, soft_wrap=True
-    )
+    console.print(f"  rubricate run {shlex.join(again)}", markup=False, highlight=False, soft_wrap=True)
     return code
 
 

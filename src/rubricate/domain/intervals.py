@@ -101,19 +101,19 @@ def mean(values: Sequence[float], seed: int = 0) -> Estimate | None:
     n = len(values)
     if n == 0:
         return None
-    value = math.fsum(values) / n
+    lowest, highest = min(values), max(values)
+    value = min(highest, max(lowest, math.fsum(values) / n))  # equal numbers, but for rounding
     if n == 1:
         return Estimate(value, n, None, None)
     if n > BOOTSTRAP_UP_TO:
         error = math.sqrt(math.fsum((x - value) ** 2 for x in values) / (n - 1) / n)
-        return Estimate(value, n, max(min(values), value - Z * error), min(max(values), value + Z * error))
+        return Estimate(value, n, max(lowest, value - Z * error), min(highest, value + Z * error))
     import numpy
 
     drawn = numpy.random.default_rng(seed).integers(n, size=(RESAMPLES, n), dtype=numpy.int32)
     means = numpy.sort(numpy.asarray(values, dtype=float)[drawn].mean(axis=1)).tolist()
     tail = RESAMPLES // 40
-    # Clipped: a mean of equal numbers may differ from them in its last bit.
-    return Estimate(value, n, max(min(values), means[tail - 1]), min(max(values), means[-tail]))
+    return Estimate(value, n, max(lowest, means[tail - 1]), min(highest, means[-tail]))
 
 
 def _wilson(share: float, n: float) -> tuple[float, float]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from itertools import combinations
+from math import comb
 
 from rubricate.domain.judgement import Verdict
 from rubricate.domain.rubric import Rubric
@@ -18,15 +19,17 @@ def score(rubric: Rubric, verdicts: Sequence[Verdict], floor: float = COVERAGE_F
     """Weighted share of met criteria among those judged.
 
     In [0, 1]: the weights of the met criteria over the sum of the positive weights, clipped. None when
-    less than `floor` of the weight was judged, so that a silent grader never looks like a poor response.
-    Unjudged criteria leave both sums.
+    less than `floor` of the weight was judged, of all of it or of the positive part alone, so that a silent
+    grader never looks like a poor response, nor a heavy pitfall like coverage. Unjudged criteria leave both
+    sums.
 
     Source: Chasing the Tail, section 2, r = sum_i w_i V_i / sum_i w_i. The paper has neither pitfalls
     (negative weights) nor a rule for unreadable verdicts; both are ours.
     """
     judged = [(c.weight, v) for c, v in zip(rubric.criteria, verdicts, strict=True) if v.is_judged]
     positive = math.fsum(weight for weight, _ in judged if weight > 0)
-    if positive == 0 or coverage(rubric, verdicts) < floor - _ROUNDING:
+    covered = min(coverage(rubric, verdicts), positive / rubric.total_weight)
+    if positive == 0 or covered < floor - _ROUNDING:
         return None
     met = math.fsum(weight for weight, verdict in judged if verdict.outcome == "met")
     return min(1.0, max(0.0, met / positive))
@@ -65,9 +68,9 @@ def tie_share(scores: Iterable[float | None]) -> float | None:
     constant on the top share c caps the win rate at 1 - c/2 however long one trains (derived from
     Chasing the Tail, Proposition 1; see docs/concepts.md).
     """
-    known = [value for value in scores if value is not None]
-    pairs = list(combinations(known, 2))
-    return sum(a == b for a, b in pairs) / len(pairs) if pairs else None
+    groups = Counter(value for value in scores if value is not None)
+    pairs = comb(groups.total(), 2)
+    return sum(comb(size, 2) for size in groups.values()) / pairs if pairs else None
 
 
 def top_tie_share(score_by_key: dict[str, float | None], top: int = TOP) -> float | None:

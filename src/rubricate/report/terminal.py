@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from rubricate.report import words
 from rubricate.runs.summary import Summary
 
 LISTED = 5
-LONGEST = 100
+LONGEST = 180
 LABEL = 14
 _STYLES = {"refined": "bold blue", "kept": "bold", "failed": "bold red"}
 
@@ -35,6 +36,9 @@ def closing_lines(summary: Summary, run_folder: Path) -> Iterator[Text]:
         yield _line("top tie share", f"{words.share_interval(before)} → {words.share_estimate(after)}")
     if summary.unjudged:
         yield _line("unjudged", f"{words.share_estimate(summary.unjudged)} verdicts")
+    if summary.unjudged_reasons.common:
+        why = summary.unjudged_reasons.common[0].why
+        yield _line("", f"most often: {words.one_line(why, LONGEST)}")
     yield _line("calls", _took(summary))
     if _verdicts(summary):
         yield _line("verdicts", _verdicts(summary))
@@ -47,7 +51,7 @@ def closing_lines(summary: Summary, run_folder: Path) -> Iterator[Text]:
             "set aside",
             f"{words.count(summary.set_aside_total)}, most often: {words.one_line(common.why, LONGEST)}",
         )
-    yield from _failed(summary)
+    yield from _failed(summary, run_folder)
     yield _line("folder", words.visible(str(run_folder)))
     yield _line("", "rubrics.jsonl  dataset/  summary.json  journal.jsonl")
     yield _line("report", words.visible(str(run_folder / "report.html")))
@@ -90,10 +94,13 @@ def _verdicts(summary: Summary) -> str:
     return " · ".join(f"{words.count(n)} {how}" for n, how in counted if n)
 
 
-def _failed(summary: Summary) -> Iterator[Text]:
+def _failed(summary: Summary, run_folder: Path) -> Iterator[Text]:
     for prompt in summary.failed[:LISTED]:
         told = f"{words.one_line(prompt.id, 40)}: {words.one_line(prompt.why, LONGEST)}"
         yield _line("failed", Text(told, style="not dim red"))
     more = summary.by_state["failed"] - len(summary.failed[:LISTED])
     if more > 0:
         yield _line("", f"and {words.count(more)} more: see summary.json")
+    if summary.by_state["failed"]:
+        again = shlex.quote(words.visible(str(run_folder)))
+        yield _line("", f"to try again what failed: rubricate run resume.path={again}")

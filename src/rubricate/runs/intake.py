@@ -8,10 +8,10 @@ texts wait on disk until their prompt's turn.
 
 from __future__ import annotations
 
-import math
-import re
+import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,12 +22,11 @@ from rubricate.domain.identity import chance_of
 from rubricate.runs.rows import Row, rows_of
 
 _PROMPT = ("prompt", "question", "instruction", "messages", "conversation")
-_ID = ("id", "prompt_id", "task_id")
+_ID = ("prompt_id", "id", "task_id")  # a flat row may have an id of its own beside its prompt's
 _TEXT = ("response", "text", "output", "completion", "answer")
 _GENERATOR = ("generator", "model")
 _GOLD = ("gold", "reference_score")
-_ERROR_TEXT = re.compile(r"\s*\[ERROR\b")
-
+_ERROR_TEXT = "[ERROR:"  # what the official sampler writes in place of a response that failed
 
 Messages = tuple[Message, ...]
 
@@ -102,7 +101,8 @@ def read_pools(
             entries.add(entry_of(row))
         groups = entries.groups()
         if sample_size is not None and sample_size < len(groups):
-            drawn = sorted(groups, key=lambda group: chance_of(seed, "sample", group.key))[:sample_size]
+            chance = partial(chance_of, seed, "sample")
+            drawn = sorted(groups, key=lambda group: (chance(group.key), group.id))[:sample_size]
             kept = {group.id for group in drawn}
             groups = [group for group in groups if group.id in kept]
         file, starts = tempfile.TemporaryFile(), []  # noqa: SIM115  (the Intake closes it)
@@ -120,17 +120,27 @@ def read_prompts(source: str) -> list[tuple[str, Messages]]:
     Raises:
         DataError: a row is malformed; with file, line and field.
     """
-    found: dict[str, Messages] = {}
+    found, names = dict[str, Messages](), Names()
     for row in rows_of(source):
         value = {"prompt": row.value} if isinstance(row.value, str) else row.value
         if isinstance(value, Mapping):
             value = {name: field for name, field in value.items() if name not in ("responses", *_TEXT)}
         entry = entry_of(row._replace(value=value))
-        id = entry.id
-        if found.setdefault(id, entry.messages) != entry.messages:
-            id = f"{entry.id}~{Prompt(entry.id, entry.messages).key[:8]}"
-            found[id] = entry.messages
+        found[names.of(entry.id, Prompt(entry.id, entry.messages).key)] = entry.messages
     return list(found.items())
+
+
+class Names:
+    """Ids of prompts: who has an id first keeps it, another prompt of that id gets one of its own."""
+
+    def __init__(self) -> None:
+        self._key_by_id: dict[str, str] = {}
+
+    def of(self, id: str, key: str) -> str:
+        """The id of the prompt with this id in the file and this content key."""
+        while self._key_by_id.setdefault(id, key) != key:
+            id = f"{id}~{key[:8]}"
+        return id
 
 
 class _Group(msgspec.Struct):
@@ -146,25 +156,20 @@ class _Entries:
     """Entries on disk, and which of them belong to one prompt."""
 
     def __init__(self, spool: IO[bytes]):
-        self._spool = spool
-        self._groups: dict[tuple[str, str], _Group] = {}
-        self._ids: dict[str, str] = {}
+        self._spool, self._names = spool, Names()
+        self._groups: dict[str, _Group] = {}
 
     def add(self, entry: _Entry) -> None:
-        prompt = Prompt(entry.id, entry.messages)
-        key = prompt.key
-        group = self._groups.get((entry.id, key))
+        key = Prompt(entry.id, entry.messages).key
+        id = self._names.of(entry.id, key)
+        group = self._groups.get(id)
         if group is None:
-            group = self._groups[(entry.id, key)] = self._new(entry.id, key)
+            group = self._groups[id] = _Group(id, key, [])
+        if id != entry.id and group.note is None:
+            why = "an earlier prompt has it; this one got an id of its own"
+            group.note = SetAside(id, f"the id {entry.id}", why)
         group.rows.append(self._spool.tell())
         self._spool.write(msgspec.json.encode(entry) + b"\n")
-
-    def _new(self, id: str, key: str) -> _Group:
-        if self._ids.setdefault(id, key) == key:
-            return _Group(id, key, [])
-        renamed = f"{id}~{key[:8]}"
-        note = SetAside(renamed, f"the id {id}", "an earlier prompt has it; this one got an id of its own")
-        return _Group(renamed, key, [], note)
 
     def groups(self) -> list[_Group]:
         return list(self._groups.values())
@@ -178,15 +183,14 @@ def _pool_of(group: _Group, entries: _Entries, limit: int | None) -> Pool:
     rows = [entries.read(start) for start in group.rows]
     aside = [group.note] if group.note else []
     aside += [msgspec.structs.replace(note, prompt_id=group.id) for row in rows for note in row.set_aside]
-    kept: dict[str, Response] = {}
+    twins: dict[str, list[Response]] = {}
     for response in (response for row in rows for response in row.responses):
-        text = response.text.strip()
-        twin = kept.setdefault(text, response)
-        if twin is not response:
-            kept[text], left = sorted((twin, response), key=lambda either: either.key)
-            same = f"the same text as {kept[text].generator or 'another response'}"
-            aside.append(SetAside(group.id, left.generator or "a response", same))
-    responses = tuple(kept.values())
+        twins.setdefault(response.text.strip(), []).append(response)
+    responses = tuple(min(alike, key=_rank) for alike in twins.values())
+    for kept, alike in zip(responses, twins.values(), strict=True):
+        same = f"the same text as {kept.generator or 'another response'}"
+        left = (response for response in alike if response is not kept)
+        aside += [SetAside(group.id, response.generator or "a response", same) for response in left]
     if limit is not None and len(responses) > limit:
         why = f"beyond workflow.initial_responses_per_prompt={limit}"
         aside.append(SetAside(group.id, f"the last {len(responses) - limit} responses", why))
@@ -194,25 +198,32 @@ def _pool_of(group: _Group, entries: _Entries, limit: int | None) -> Pool:
     return Pool(Prompt(group.id, rows[0].messages), responses, tuple(aside))
 
 
+def _rank(response: Response) -> tuple[str, bool, float]:
+    """Which of some equal texts stays: the same one in whatever order they came, with a score if it can."""
+    return response.key, response.gold is None, response.gold or 0.0
+
+
 def entry_of(row: Row) -> _Entry:
     """What a row says, with what it says wrongly named by field."""
     value = row.value
-    if isinstance(value, list) and row.name is not None and not row.name.startswith(("[", "row ")):
+    if isinstance(value, list) and row.name is not None:
         value = {"id": row.name, "prompt": row.name, "responses": value}
     if not isinstance(value, Mapping):
         raise row.error(f"a row is an object with a prompt, not {_said(value)}")
-    named = None if row.name is None or row.name.startswith(("[", "row ")) else row.name
-    id, aside = _id_of(row, value, named), list[SetAside]()
+    id, aside = _id_of(row, value), list[SetAside]()
     messages = _messages_of(row, value, id, aside)
     id = id if id is not None else derived_id(messages)
+    if row.mended:
+        aside.append(SetAside(id, "halves of surrogate pairs", "no file can hold them; each became a ?"))
     entries = value.get("responses")
-    if entries is None:
-        entries = [value] if any(value.get(key) is not None for key in (*_TEXT[:1], "error")) else []
+    is_flat = entries is None
+    if is_flat:
+        entries = [value] if any(value.get(key) is not None for key in ("response", "error")) else []
     if not isinstance(entries, list):
         raise row.error(f"a list is needed, not {_said(entries)}", "responses")
     responses = []
     for place, entry in enumerate(entries):
-        taken = _response_of(row, entry, place, id, flat="responses" not in value)
+        taken = _response_of(row, entry, place, id, flat=is_flat)
         if isinstance(taken, Response):
             responses.append(taken)
         else:
@@ -220,16 +231,16 @@ def entry_of(row: Row) -> _Entry:
     return _Entry(id, messages, tuple(responses), tuple(aside))
 
 
-def _id_of(row: Row, value: Mapping[str, Any], named: str | None) -> str | None:
-    """The id as text: 1 and "1" are one id. A missing one is derived from the content later."""
+def _id_of(row: Row, value: Mapping[str, Any]) -> str | None:
+    """The id as text: 1 and "1" are one id. A missing or empty one is derived from the content later."""
     for key in _ID:
         given = value.get(key)
-        if given is None:
+        if given is None or given == "":
             continue
         if isinstance(given, bool) or not isinstance(given, str | int):
             raise row.error(f"an id is a text or a whole number, not {_said(given)}", key)
-        return _clean(str(given))
-    return named
+        return str(given)
+    return row.name or None
 
 
 def _messages_of(
@@ -245,7 +256,7 @@ def _messages_of(
         return (Message("user", id),)
     given = value[field]
     if isinstance(given, str):
-        return (Message("user", _clean(given)),)
+        return (Message("user", given),)
     if not isinstance(given, list) or not given:
         raise row.error(f"a prompt is a text or a list of messages, not {_said(given)}", field)
     return tuple(_message(row, turn, f"{field}[{place}]") for place, turn in enumerate(given))
@@ -262,54 +273,59 @@ def _message(row: Row, turn: Any, field: str) -> Message:
         content = "".join(str(part) for part in parts)
     if not isinstance(content, str):
         raise row.error(f"a text is needed, not {_said(content)}", f"{field}.content")
-    return Message(turn["role"], _clean(content))
+    return Message(turn["role"], content)
 
 
 def _response_of(row: Row, entry: Any, place: int, id: str, *, flat: bool) -> Response | SetAside:
     """A response, or what was set aside and why: failures, error texts, empty texts."""
-    field = "response" if flat else f"responses[{place}]"
-    generator: Any = None
-    gold: Any = None
-    finish: Any = None
-    text: Any = entry
-    if isinstance(entry, Mapping):
-        generator = next((entry[key] for key in _GENERATOR if entry.get(key) is not None), None)
-        gold = next((entry[key] for key in _GOLD if entry.get(key) is not None), None)
-        finish = entry.get("finish_reason")
-        text_field = next((key for key in _TEXT if key in entry), None)
-        text = entry[text_field] if text_field else None
-        if text_field is None and entry.get("error") is None:
-            raise row.error(f"a response needs one of {', '.join(_TEXT)}", field)
-    if generator is not None and not isinstance(generator, str):
-        raise row.error(f"a text is needed, not {_said(generator)}", f"{field}.generator")
+    field = "" if flat else f"responses[{place}]"
+    given: Mapping[str, Any] = entry if isinstance(entry, Mapping) else {"response": entry}
+    key = next((key for key in _TEXT if given.get(key) is not None), None)
+    if key is None and given.get("error") is None and not any(key in given for key in _TEXT):
+        raise row.error(f"a response needs one of {', '.join(_TEXT)}", field)
+    within = f"{field}." if isinstance(entry, Mapping) and field else ""
+    generator = _text_in(row, given, _GENERATOR, within)
+    finish = _text_in(row, given, ("finish_reason",), within)
+    gold = _gold_in(row, given, within)
     name = f"{generator or 'a response'} (no. {place + 1})"
-    if text is None:
-        why = entry.get("error") if isinstance(entry, Mapping) else None
-        return SetAside(id, name, f"a failed call: {_short(str(why))}" if why else "no text")
+    if given.get("error"):
+        return SetAside(id, name, f"a failed call: {_short(str(given['error']))}")
+    if key is None:
+        return SetAside(id, name, "no text")
+    text = given[key]
     if not isinstance(text, str):
-        raise row.error(f"a text is needed, not {_said(text)}", field)
-    if _ERROR_TEXT.match(text):
+        raise row.error(f"a text is needed, not {_said(text)}", f"{within}{key}" if within or flat else field)
+    if is_error_text(text):
         return SetAside(id, name, f"an error text: {_short(text)}")
     if not text.strip():
         return SetAside(id, name, "an empty text")
-    if gold is not None and (isinstance(gold, bool) or not isinstance(gold, int | float)):
-        raise row.error(f"a number is needed, not {_said(gold)}", f"{field}.gold")
-    if gold is not None and not math.isfinite(gold):
-        raise row.error(f"a finite number is needed, not {gold}", f"{field}.gold")
-    return Response(
-        _clean(text),
-        None if generator is None else _clean(generator),
-        None if gold is None else float(gold),
-        finish if isinstance(finish, str) else None,
-    )
+    return Response(text, generator, gold, finish)
 
 
-def _clean(text: str) -> str:
-    """The text with lone surrogates (which no UTF-8 can carry) replaced; all else stays as it is."""
-    return text.encode("utf-8", "replace").decode("utf-8") if _SURROGATE.search(text) else text
+def is_error_text(text: str) -> bool:
+    """Whether a response is none but the message of a failed call, as the official sampler writes it."""
+    return text.lstrip().startswith(_ERROR_TEXT)
 
 
-_SURROGATE = re.compile("[\ud800-\udfff]")
+def _text_in(row: Row, given: Mapping[str, Any], keys: Sequence[str], within: str) -> str | None:
+    key = next((key for key in keys if given.get(key) is not None), None)
+    if key is None:
+        return None
+    if not isinstance(given[key], str):
+        raise row.error(f"a text is needed, not {_said(given[key])}", f"{within}{key}")
+    return str(given[key])
+
+
+def _gold_in(row: Row, given: Mapping[str, Any], within: str) -> float | None:
+    key = next((key for key in _GOLD if given.get(key) is not None), None)
+    if key is None:
+        return None
+    gold = given[key]
+    if isinstance(gold, bool) or not isinstance(gold, int | float):
+        raise row.error(f"a number is needed, not {_said(gold)}", f"{within}{key}")
+    if not abs(gold) <= sys.float_info.max:
+        raise row.error("a finite number is needed", f"{within}{key}")
+    return float(gold)
 
 
 def _short(text: str) -> str:
@@ -318,7 +334,9 @@ def _short(text: str) -> str:
 
 
 def _said(value: Any) -> str:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return f"the number {value:.6g}" if abs(value) <= sys.float_info.max else "a number"
+    if value == []:
+        return "an empty list"
     names = {dict: "an object", list: "a list", str: "a text", bool: "true or false", type(None): "null"}
-    return names.get(
-        type(value), f"the number {value}" if isinstance(value, int | float) else str(type(value))
-    )
+    return names.get(type(value), type(value).__name__)

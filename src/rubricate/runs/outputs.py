@@ -11,6 +11,7 @@ from typing import Any
 from rubricate.domain.conversation import Pool, Response
 from rubricate.domain.record import PromptRecord, Round, Standing
 from rubricate.domain.rubric import Rubric
+from rubricate.runs.writing import replacing, writing
 
 Finished = Iterable[tuple[Pool, PromptRecord]]
 _ROWS_PER_GROUP = 2000
@@ -19,14 +20,12 @@ _ROWS_PER_GROUP = 2000
 def write_rubrics(finished: Finished, path: Path) -> int:
     """One JSON line per prompt that has a rubric; how many. Written whole or not at all."""
     written = 0
-    draft = path.with_suffix(".tmp")
-    with draft.open("w", encoding="utf-8") as target:
+    with replacing(path) as draft, draft.open("w", encoding="utf-8") as target:
         for pool, record in finished:
             if record.rubric is None:
                 continue
             target.write(json.dumps(rubric_row(pool, record, record.rubric), ensure_ascii=False) + "\n")
             written += 1
-    draft.replace(path)
     return written
 
 
@@ -53,8 +52,7 @@ def write_scores(finished: Finished, path: Path) -> int:
     criterion id is true, false, or null where unjudged; `gold` is there if the input had one.
     """
     written = 0
-    draft = path.with_suffix(".tmp")
-    with draft.open("w", encoding="utf-8") as target:
+    with replacing(path) as draft, draft.open("w", encoding="utf-8") as target:
         for pool, record in finished:
             if record.rubric is None:
                 continue
@@ -63,7 +61,6 @@ def write_scores(finished: Finished, path: Path) -> int:
                 row = _score_row(record.id, record.rubric, standing, by_key[standing.response])
                 target.write(json.dumps(row, ensure_ascii=False) + "\n")
                 written += 1
-    draft.replace(path)
     return written
 
 
@@ -106,15 +103,14 @@ def write_dataset(finished: Finished, folder: Path) -> int:
             ("total_weight", number),
         ]
     )
-    folder.mkdir(exist_ok=True)
-    draft = folder / "train.tmp"
+    with writing(folder):
+        folder.mkdir(exist_ok=True)
     rows = (dataset_row(pool, record.id, record.rubric) for pool, record in finished if record.rubric)
     written = 0
-    with parquet.ParquetWriter(draft, schema) as writer:
+    with replacing(folder / "train.parquet") as draft, parquet.ParquetWriter(draft, schema) as writer:
         while part := list(islice(rows, _ROWS_PER_GROUP)):
             writer.write_table(arrow.Table.from_pylist(part, schema=schema))
             written += len(part)
-    draft.replace(folder / "train.parquet")
     return written
 
 
@@ -205,9 +201,8 @@ def write_official(finished: Finished, folder: Path) -> Iterator[Path]:
     """Writes `official_files`, one after the other; gives their paths."""
     for name, rows in official_files(finished).items():
         path = folder / name
-        draft = path.with_suffix(".tmp")
-        draft.write_text(json.dumps(rows, indent=2, ensure_ascii=False), encoding="utf-8")
-        draft.replace(path)
+        with replacing(path) as draft:
+            draft.write_text(json.dumps(rows, indent=2, ensure_ascii=False), encoding="utf-8")
         yield path
 
 

@@ -20,6 +20,7 @@ from rubricate.errors import AccountError, ChatError, ReplyError
 from rubricate.llm.meter import Meter
 from rubricate.llm.prices import Prices
 from rubricate.runs.folder import DATASET, RUBRICS, SCORES, RunFolder
+from rubricate.runs.intake import Intake
 from rubricate.runs.outputs import write_dataset, write_rubrics, write_scores
 from rubricate.runs.refinement import Rules, refine_prompt
 from rubricate.runs.rubric_files import RubricFile
@@ -35,7 +36,8 @@ class Plant:
 
     `crew` gives the roles of one prompt, counted by its meter, with a memory for its verdicts. `identity`
     is the content key of all settings that shape a result. `remember` stores the verdicts of a finished
-    prompt for later runs. `fill_up` samples responses for a pool that has too few; None: pools stay as
+    prompt for later runs, those of programs excepted: they cost nothing, and other runs may not want them.
+    `fill_up` samples responses for a pool that has too few; None: pools stay as
     they are.
     """
 
@@ -48,12 +50,12 @@ class Plant:
     prompts_in_flight: int = 64
 
 
-def record_keys(folder: RunFolder, plant: Plant, initial: RubricFile) -> list[str]:
+def record_keys(intake: Intake, identity: str, initial: RubricFile) -> list[str]:
     """The key of each prompt's record, by place: pool, settings, and the rubric it starts from."""
     keys = []
-    for pool in folder.intake:
+    for pool in intake:
         start = initial.of(pool.prompt)
-        keys.append(key_of("record", pool.key, plant.identity, start.key if start else None))
+        keys.append(key_of("record", pool.key, identity, start.key if start else None))
     return keys
 
 
@@ -78,8 +80,9 @@ async def work_off(
         for place in owed:
             pool, memory = folder.pool(place), Memory()
             record = await _finish(folder, plant, pool, initial.of(pool.prompt), memory)
+            # First the verdicts, then the line: who is stopped in between replays and stores them again.
+            await plant.remember({key: memory[key] for key in sorted(memory) if memory[key].by != "check"})
             folder.journal.add(msgspec.structs.replace(record, key=keys[place]))
-            await plant.remember({key: memory[key] for key in sorted(memory)})
             told(record)
 
     await gathered(worker() for _ in range(min(plant.prompts_in_flight, max(1, len(keys)))))

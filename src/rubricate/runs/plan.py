@@ -86,17 +86,18 @@ class _Bill:
         graded = dict.fromkeys(range(len(playing)), 0)
         places = list(range(len(playing)))
         for _ in range(rules.max_iterations):
-            if len(places) < 2:
-                break
             if rules.policy != "first_two":
                 self._grade(pool, places, playing, graded, total)
+            if len(places) < 2:
+                break
             pair = places[:2]
             texts = len(prompt_text) + sum(playing[place] for place in pair) + written
             if self.shape.proposer:
                 self._count("refine", self.shape.proposer, len(template("refine")) + texts, written)
             total += assumed.new_criteria_per_round
             if rules.gate:
-                self._grade(pool, places[: max(2, TOP)], playing, graded, total)
+                top = 2 if rules.policy == "first_two" else TOP
+                self._grade(pool, places[:top], playing, graded, total)
                 if self.shape.judge:
                     for _ in range(2):
                         self._count("judge", self.shape.judge, len(template("compare")) + texts - written, 40)

@@ -58,7 +58,9 @@ async def refine_prompt(pool: Pool, crew: Crew, rules: Rules, initial: Rubric | 
         rubric = msgspec.structs.replace(rubric, lineage=Lineage(crew.proposer.name))
     first, rounds = rubric, list[Round]()
     tried: list[tuple[str, str]] = []
-    why = f"all {rules.max_iterations} rounds were played"
+    why = (
+        f"all {rules.max_iterations} rounds were played" if rules.max_iterations else "no round was asked for"
+    )
     while len(rounds) < rules.max_iterations:
         playing = in_play(rules.policy, pool.responses, tried)
         standings = () if rules.policy == "first_two" else await stand(crew, prompt, playing, rubric, rules)
@@ -164,7 +166,7 @@ async def gate(
         return decided("refused", f"the new rubric ties the pair, both at {first:.3f}")
     after |= scores_of(await stand(crew, prompt, [by_key[key] for key in top], proposed, rules))
     played = msgspec.structs.replace(played, tie_share_after=tie_share(after.values()))
-    tied_before = tie_share(before.get(key) for key in after) if before else None
+    tied_before = tie_share(before.get(key) for key, value in after.items() if value is not None)
     if tied_before is not None and (played.tie_share_after or 0.0) > tied_before:
         return decided(
             "refused", f"ties more of the top: {played.tie_share_after:.0%} after {tied_before:.0%}"

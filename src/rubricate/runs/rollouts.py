@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import IO, Any, TypeVar
 
 import msgspec
 
-from rubricate.domain.conversation import Message, Pool, Prompt, Response, SetAside
-from rubricate.errors import AccountError, ChatError, ReplyError
+from rubricate.domain.conversation import Pool, Prompt, Response, SetAside
+from rubricate.errors import AccountError, ChatError, ReplyError, RunStopped
 from rubricate.llm.chat import Chat, Usage
 from rubricate.llm.meter import Meter, MeteredChat
-from rubricate.runs.rows import rows_of
+from rubricate.runs.earlier import Earlier, shared_out, without_empty_failures
+from rubricate.runs.intake import Messages
+from rubricate.runs.writing import replacing, writing
 from rubricate.steps.asking import gathered
 from rubricate.steps.sample import Sampling, sample
+
+Result = TypeVar("Result")
 
 # The sixteen models of the paper (Chasing the Tail, section 4.2), under the official names for LiteLLM.
 PAPER_MODELS = (
@@ -42,14 +48,19 @@ MODEL_LISTS: Mapping[str, tuple[str, ...]] = {"paper": PAPER_MODELS}
 
 
 class Sampled(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One draw: a response, or why there is none. Written as it is."""
+    """One draw: a response, or why there is none. Written as it is.
+
+    `is_answered` marks a failure that was an answer (empty, withheld): it was paid for, so the same draw
+    would be answered by the ledger, and another one is owed in its place.
+    """
 
     generator: str
+    draw: int
     response: str | None = None
-    draw: int = 0
     finish_reason: str = ""
     usage: Usage | None = None
     error: str | None = None
+    is_answered: bool = False
 
 
 @dataclass
@@ -75,31 +86,59 @@ async def draw_all(
     samplings: Sequence[Sampling],
     prompt: Prompt,
     n_each: int,
-    kept: Sequence[dict[str, Any]] = (),
+    row: Mapping[str, Any] = MappingProxyType({}),
 ) -> list[Sampled]:
-    """The draws of one prompt that are still owed: by model in order, then by draw.
-
-    `kept` are the responses that the prompt has already: as many draws fewer are owed of their generators.
-    """
-    have = {sampling.model: 0 for sampling in samplings}
-    for response in kept:
-        if response.get("generator") in have:
-            have[response["generator"]] += 1
-    return await gathered(
+    """The draws of one prompt that are still owed: by model in order, then by draw. `row` is what the
+    prompt has already."""
+    return await _all_ended(
         _drawn(chats[sampling.model], sampling, prompt, number)
         for sampling in samplings
-        for number in range(have[sampling.model], n_each)
+        for number in owed_draws(sampling.model, n_each, row)
     )
 
 
+def owed_draws(model: str, n_each: int, row: Mapping[str, Any]) -> list[int]:
+    """Numbers of the draws that a model owes a prompt: as many as it has responses too few, and none that
+    was answered before. Responses without a number (official files) count as the first ones."""
+    mine = [response for response in row.get("responses", ()) if response.get("generator") == model]
+    numbers = [response["draw"] for response in mine if isinstance(response.get("draw"), int)]
+    failures = [failure for failure in row.get("failures", ()) if failure.get("generator") == model]
+    answered = {*numbers, *(failure["draw"] for failure in failures if failure.get("is_answered"))}
+    free = (number for number in itertools.count() if number not in answered)
+    unnumbered = len(mine) - len(numbers)
+    return list(itertools.islice(free, unnumbered, unnumbered + max(0, n_each - len(mine))))
+
+
+async def _all_ended(coroutines: Iterable[Coroutine[Any, Any, Result]]) -> list[Result]:
+    """The results of all, in order of the input. When one is stopped (budget, circuit), no new call gets
+    through, but those on their way are paid for: they are waited for before the stop is raised."""
+    stops: list[RunStopped] = []
+
+    async def ended(coroutine: Coroutine[Any, Any, Result]) -> list[Result]:
+        try:
+            return [await coroutine]
+        except RunStopped as stop:
+            stops.append(stop)
+            return []
+
+    results = await gathered(ended(coroutine) for coroutine in coroutines)
+    if stops:
+        raise stops[0]
+    return [result for (result,) in results]
+
+
 async def _drawn(chat: Chat, sampling: Sampling, prompt: Prompt, draw: int) -> Sampled:
+    if not prompt.text.strip():
+        return Sampled(sampling.model, draw, error="the prompt is empty")
     try:
         reply = await sample(chat, sampling, prompt, draw)
     except AccountError:
         raise
-    except (ReplyError, ChatError) as failure:
-        return Sampled(sampling.model, draw=draw, error=str(failure))
-    return Sampled(sampling.model, reply.text.strip(), draw, reply.finish_reason, reply.usage)
+    except ReplyError as failure:
+        return Sampled(sampling.model, draw, error=str(failure), is_answered=True)
+    except ChatError as failure:
+        return Sampled(sampling.model, draw, error=str(failure))
+    return Sampled(sampling.model, draw, reply.text.strip(), reply.finish_reason, reply.usage)
 
 
 async def fill_up(
@@ -107,8 +146,8 @@ async def fill_up(
 ) -> Pool:
     """The pool with the draws that it lacks; failed draws are set aside by name."""
     metered = {model: MeteredChat(chat, meter, "sample") for model, chat in chats.items()}
-    kept = [{"generator": response.generator} for response in pool.responses]
-    draws = await draw_all(metered, samplings, pool.prompt, n_each, kept)
+    row = {"responses": [{"generator": response.generator} for response in pool.responses]}
+    draws = await draw_all(metered, samplings, pool.prompt, n_each, row)
     texts = {response.text.strip() for response in pool.responses}
     responses, aside = list(pool.responses), list(pool.set_aside)
     for draw in draws:
@@ -123,75 +162,59 @@ async def fill_up(
     return Pool(pool.prompt, tuple(responses), tuple(aside))
 
 
-def read_existing(source: Path) -> dict[str, dict[str, Any]]:
-    """Rows of an earlier output by prompt id, with their good responses; failures are owed again.
-
-    Keeps responses of any generator, and all other fields of a row.
-    """
-    rows: dict[str, dict[str, Any]] = {}
-    for row in rows_of(str(source)):
-        if not isinstance(row.value, dict) or not isinstance(row.value.get("responses", []), list):
-            raise row.error("a row is an object with a list of responses", "responses")
-        id = row.value.get("id", row.value.get("task_id", row.name))
-        if id is None:
-            raise row.error("missing; a row of responses needs its id", "id")
-        responses = [_as_object(response) for response in row.value.get("responses", [])]
-        good = [response for response in responses if _is_good(response)]
-        rows[str(id)] = {**row.value, "id": str(id), "responses": good, "failures": []}
-    return rows
-
-
-def _as_object(response: Any) -> dict[str, Any]:
-    return response if isinstance(response, dict) else {"generator": None, "response": response}
-
-
-def _is_good(response: dict[str, Any]) -> bool:
-    text = response.get("response")
-    return isinstance(text, str) and bool(text.strip()) and not text.lstrip().startswith("[ERROR")
-
-
 async def roll_out(
-    prompts: Sequence[tuple[str, tuple[Message, ...]]],
+    prompts: Sequence[tuple[str, Messages]],
     chats: Mapping[str, Chat],
     samplings: Sequence[Sampling],
     n_each: int,
     output: Path,
     *,
-    existing: Mapping[str, dict[str, Any]],
+    earlier: Iterable[Earlier] = (),
     in_flight: int,
     counts: Counts,
     told: Callable[[], None] = lambda: None,
 ) -> None:
-    """Draws what is owed and writes the whole output at once, in input order; rows of `existing` that are
-    not asked for again are kept behind. Results wait on disk, not in memory."""
+    """Draws what is owed and writes the whole output at once, in input order; rows of `earlier` that are
+    not asked for again are kept behind. Results wait on disk, not in memory.
+
+    Raises:
+        RunStopped: no further call can fare better; nothing is written.
+        RunError: the output cannot be written.
+    """
+    mine, rest = shared_out(prompts, earlier)
     places: dict[int, int] = {}
     queue = iter(enumerate(prompts))
-    with tempfile.TemporaryFile() as spool:
 
-        async def worker() -> None:
-            for place, (id, messages) in queue:
-                row = await _row(Prompt(id, messages), chats, samplings, n_each, existing.get(id, {}), counts)
-                places[place] = spool.seek(0, 2)
-                spool.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
-                told()
+    async def worker(spool: IO[bytes]) -> None:
+        for place, (id, messages) in queue:
+            row = await _row(Prompt(id, messages), chats, samplings, n_each, mine[place], counts)
+            places[place] = spool.seek(0, 2)
+            spool.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
+            told()
 
-        await gathered(worker() for _ in range(max(1, min(in_flight, len(prompts)))))
-        asked = {id for id, _ in prompts}
-        rest = [row for id, row in existing.items() if id not in asked]
-        output.parent.mkdir(parents=True, exist_ok=True)
-        draft = output.with_name(f".{output.name}.tmp")
-        with draft.open("w", encoding="utf-8") as target:
-            target.write("[")
-            for number in range(len(prompts) + len(rest)):
-                if number < len(prompts):
-                    spool.seek(places[number])
-                    row = json.loads(spool.readline())
-                else:
-                    row = rest[number - len(prompts)]
+    def rows(spool: IO[bytes]) -> Iterator[dict[str, Any]]:
+        for place in range(len(prompts)):
+            spool.seek(places[place])
+            yield json.loads(spool.readline())
+        yield from rest
+
+    with writing(output), tempfile.TemporaryFile() as spool:
+        await _all_ended(worker(spool) for _ in range(max(1, min(in_flight, len(prompts)))))
+        _write(rows(spool), output)
+
+
+def _write(rows: Iterable[dict[str, Any]], output: Path) -> None:
+    """Writes JSON Lines to a `.jsonl`, and a JSON list, as the official sampler does, to a `.json`."""
+    lines = output.suffix == ".jsonl"
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(output) as draft, draft.open("w", encoding="utf-8") as target:
+        for number, row in enumerate(rows):
+            if lines:
+                target.write(json.dumps(row, ensure_ascii=False) + "\n")
+            else:
                 text = json.dumps(row, indent=2, ensure_ascii=False).replace("\n", "\n  ")
-                target.write(f"{',' if number else ''}\n  {text}")
-            target.write("\n]\n")
-        draft.replace(output)
+                target.write(f"{',' if number else '['}\n  {text}")
+        target.write("" if lines else "\n]\n")
 
 
 async def _row(
@@ -199,11 +222,11 @@ async def _row(
     chats: Mapping[str, Chat],
     samplings: Sequence[Sampling],
     n_each: int,
-    existing: dict[str, Any],
+    earlier: dict[str, Any],
     counts: Counts,
 ) -> dict[str, Any]:
-    kept = existing.get("responses", [])
-    draws = await draw_all(chats, samplings, prompt, n_each, kept)
+    kept = earlier.get("responses", [])
+    draws = await draw_all(chats, samplings, prompt, n_each, earlier)
     good = [draw for draw in draws if draw.error is None]
     failed = [draw for draw in draws if draw.error is not None]
     counts.kept += len(kept)
@@ -211,12 +234,19 @@ async def _row(
     counts.cut += sum(draw.finish_reason == "length" for draw in good)
     counts.failed += len(failed)
     counts.failures += [(prompt.id, draw.generator, draw.error or "") for draw in failed]
+    asked_again = {(draw.generator, draw.draw) for draw in draws}
+    before = [
+        failure
+        for failure in earlier.get("failures", [])
+        if (failure["generator"], failure["draw"]) not in asked_again
+    ]
     single = len(prompt.messages) == 1 and prompt.messages[0].role == "user"
-    row = {
-        **existing,
-        "id": prompt.id,
-        "prompt": prompt.text if single else msgspec.to_builtins(prompt.messages),
-        "responses": [*kept, *(msgspec.to_builtins(draw) for draw in good)],
-    }
-    row["failures"] = [msgspec.to_builtins(draw) for draw in failed]
-    return {name: value for name, value in row.items() if name != "failures" or value}
+    return without_empty_failures(
+        {
+            **earlier,
+            "id": prompt.id,
+            "prompt": prompt.text if single else msgspec.to_builtins(prompt.messages),
+            "responses": [*kept, *map(msgspec.to_builtins, good)],
+            "failures": [*before, *map(msgspec.to_builtins, failed)],
+        }
+    )

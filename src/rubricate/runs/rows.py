@@ -2,38 +2,53 @@
 
 from __future__ import annotations
 
-import gzip
-import io
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+import re
+from collections.abc import Iterator, Mapping
+from json import JSONDecodeError
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from rubricate.errors import DataError, SettingsError
+from rubricate.runs.unpacking import PACKED, unpacked
 
 HUB = "hf://"
+_ROW_FIELDS = ("id", "prompt_id", "prompt", "responses", "criteria", "rubrics")
+_SPACE = re.compile(r"[ \t\r\n]*")
+_HALF = re.compile("[\ud800-\udfff]")
+_ESCAPED_HALF = re.compile(r"\\u[dD][89a-fA-F]")
+_DECODER = json.JSONDecoder()
 
 
 class Row(NamedTuple):
-    """One row and where it stands. `line` counts from 1; None where the format has no lines."""
+    """One row and where it stands.
+
+    `line` counts from 1 and is None where the format has no lines; `number` counts from 1 there, else it
+    is None. `name` is the row's name in an object of named rows. `mended` says that the text held halves of
+    surrogate pairs, which no UTF-8 can carry, and now has question marks in their place.
+    """
 
     value: Any
     path: str
     line: int | None
     name: str | None = None
+    number: int | None = None
+    mended: bool = False
 
     def error(self, problem: str, field: str | None = None) -> DataError:
         """What is wrong with this row, ready to be raised."""
-        return DataError(self.path, problem, line=self.line, field=field)
+        place = [f"row {self.number}"] if self.number is not None else []
+        place += [field] if field is not None else []
+        return DataError(self.path, problem, line=self.line, field=", ".join(place) or None)
 
 
 def rows_of(source: str) -> Iterator[Row]:
     """The rows of a file, in its order; one at a time wherever the format allows it.
 
-    `.jsonl` and `.ndjson` (also `.gz`, `.zst`) and `.parquet` stream. A `.json` file is read whole: a list
-    of rows, or an object of named rows. A folder is read as a saved Hugging Face dataset or as the Parquet
-    files in it, `hf://NAME[:CONFIG][#SPLIT]` as a dataset of the hub (both need the extra `datasets`).
+    `.jsonl` and `.ndjson` (also `.gz`, `.zst`) and `.parquet` stream. Of a `.json` file the text is held: a
+    list of rows, an object of named rows, a single row, or JSON Lines under the wrong name. A folder is
+    read as a saved Hugging Face dataset or as the Parquet files in it, `hf://NAME[:CONFIG][#SPLIT]` as a
+    dataset of the hub (both need the package `datasets`).
 
     Raises:
         DataError: the file is missing, unreadable or malformed; with its line where there is one.
@@ -45,97 +60,163 @@ def rows_of(source: str) -> Iterator[Row]:
         return _folder_rows(path)
     if not path.is_file():
         raise DataError(path, "no such file" if not path.exists() else "not a file")
-    kind = "".join(suffix for suffix in path.suffixes if suffix not in (".gz", ".zst"))
-    if kind.endswith((".jsonl", ".ndjson")):
+    kind = format_of(path)
+    if kind in (".jsonl", ".ndjson"):
         return _line_rows(path)
-    if kind.endswith(".parquet"):
+    if kind == ".parquet":
         return _parquet_rows(path)
-    if kind.endswith(".json"):
+    if kind == ".json":
         return _json_rows(path)
     raise DataError(path, "unknown format; use .json, .jsonl, .ndjson (also .gz, .zst) or .parquet")
 
 
-@contextmanager
-def opened(path: Path) -> Iterator[IO[bytes]]:
-    """The bytes of a file, unpacked if its name ends in .gz or .zst."""
-    try:
-        if path.suffix == ".gz":
-            with gzip.open(path) as unpacked:
-                yield io.BufferedReader(unpacked)
-        elif path.suffix == ".zst":
-            import zstandard
-
-            with path.open("rb") as packed, zstandard.ZstdDecompressor().stream_reader(packed) as stream:
-                yield io.BufferedReader(stream)
-        else:
-            with path.open("rb") as stream:
-                yield stream
-    except (OSError, EOFError) as failure:
-        raise DataError(path, f"cannot be read: {failure}") from None
+def format_of(path: Path) -> str:
+    """The format that a file's name states (`.json`, `.jsonl`, ...), whatever it is packed with."""
+    name = path.name.lower()
+    for packed in PACKED:
+        name = name.removesuffix(packed)
+    return Path(name).suffix
 
 
 def _line_rows(path: Path) -> Iterator[Row]:
-    with opened(path) as stream:
+    with unpacked(path) as stream:
         for line, raw in enumerate(stream, 1):
             if raw.strip():
-                yield Row(_decoded(raw, path, line), str(path), line)
+                yield _line_row(_text_of(raw, path, line), path, line)
 
 
-def _decoded(raw: bytes, path: Path, line: int | None) -> Any:
+def _text_of(raw: bytes, path: Path, line: int | None = None) -> str:
     try:
-        return json.loads(raw.decode("utf-8-sig"))
+        return raw.decode("utf-8-sig")
     except UnicodeDecodeError as failure:
         at = line or raw.count(b"\n", 0, failure.start) + 1
-        raise DataError(path, f"not UTF-8 at byte {failure.start}", line=at) from None
-    except json.JSONDecodeError as failure:
-        at = line or failure.lineno
-        raise DataError(path, f"not JSON: {failure.msg} at column {failure.colno}", line=at) from None
-    except RecursionError:
-        raise DataError(path, "not a row: nested too deeply", line=line) from None
+        column = failure.start - raw.rfind(b"\n", 0, failure.start)
+        raise DataError(path, f"not UTF-8 at byte {column} of the line", line=at) from None
+
+
+def _line_row(text: str, path: Path, line: int) -> Row:
+    try:
+        return _row(json.loads(text), path, line, None, _has_halves(text))
+    except JSONDecodeError as failure:
+        raise DataError(path, f"not JSON: {failure.msg} at column {failure.pos + 1}", line=line) from None
+    except (RecursionError, ValueError) as failure:
+        raise DataError(path, _unreadable(failure), line=line) from None
+
+
+def _unreadable(failure: RecursionError | ValueError) -> str:
+    """Why valid JSON cannot be read: Python bounds depth and the digits of a number."""
+    deep = isinstance(failure, RecursionError)
+    return "not a row: nested too deeply" if deep else f"not a row: {str(failure).partition(';')[0]}"
+
+
+def _has_halves(text: str) -> bool:
+    """Whether the values of a JSON text may hold halves of surrogate pairs: they can only come as escapes."""
+    return _ESCAPED_HALF.search(text) is not None
+
+
+def _row(value: Any, path: Path, line: int, name: str | None, has_halves: bool) -> Row:
+    if not has_halves:
+        return Row(value, str(path), line, name)
+    whole, whole_name = _mended(value), _mended(name)
+    return Row(whole, str(path), line, whole_name, mended=(whole, whole_name) != (value, name))
+
+
+def _mended(value: Any) -> Any:
+    if isinstance(value, str):
+        return _HALF.sub("?", value)
+    if isinstance(value, list):
+        return [_mended(item) for item in value]
+    if isinstance(value, dict):
+        return {_mended(name): _mended(item) for name, item in value.items()}
+    return value
 
 
 def _json_rows(path: Path) -> Iterator[Row]:
-    with opened(path) as stream:
-        raw = stream.read()
-    if not raw.strip():
+    with unpacked(path) as stream:
+        text = _text_of(stream.read(), path)
+    start, line, has_halves = _after_space(text, 0), 1, _has_halves(text)
+    if start == len(text):
         raise DataError(path, "the file is empty")
+    if text[start] not in "[{":
+        raise DataError(path, "holds neither a list nor an object", line=text.count("\n", 0, start) + 1)
     try:
-        value = _decoded(raw, path, None)
-    except DataError as failure:
-        if "Extra data" not in failure.problem:
-            raise
-        yield from _line_rows(path)
-        return
-    if isinstance(value, dict) and isinstance(value.get("responses"), list) and "prompt" not in value:
-        value = value["responses"]
-    if isinstance(value, dict) and isinstance(value.get("rubrics"), dict):
-        value = value["rubrics"]
-    if isinstance(value, list):
-        lines = _lines_of_items(raw) if len(raw) < _SMALL else []
-        for place, item in enumerate(value):
-            yield Row(item, str(path), lines[place] if place < len(lines) else None, f"[{place}]")
-    elif isinstance(value, dict):
-        for name, item in value.items():
-            yield Row(item, str(path), None, name)
-    else:
-        raise DataError(path, "holds neither a list nor an object", line=1)
+        if text[start] == "{":
+            value, end = _DECODER.raw_decode(text, start)
+            if _after_space(text, end) < len(text) and "\n" not in text[start:end]:
+                yield from _line_rows(path)  # JSON Lines under the wrong name
+                return
+            _must_end(text, end)
+            if (wrapped := _wrapped(value)) is not None:
+                start = next(at for name, at, _ in _items(text, start) if name == wrapped)
+            elif _is_row(value):
+                yield _row(value, path, text.count("\n", 0, start) + 1, None, has_halves)
+                return
+        counted = 0
+        for name, at, value in _items(text, start):
+            line, counted = line + text.count("\n", counted, at), at
+            yield _row(value, path, line, name, has_halves)
+    except JSONDecodeError as failure:
+        problem = f"not JSON: {failure.msg} at column {failure.colno}"
+        raise DataError(path, problem, line=failure.lineno) from None
+    except (RecursionError, ValueError) as failure:
+        raise DataError(path, _unreadable(failure), line=line) from None
 
 
-_SMALL = 64 * 2**20
+def _wrapped(value: dict[str, Any]) -> str | None:
+    """The field that holds the rows: official files say `{"responses": [...]}` and `{"rubrics": {...}}`."""
+    if any(name in value for name in ("id", "prompt_id", "prompt")):
+        return None
+    wrappers = (name for name in ("responses", "rubrics") if isinstance(value.get(name), list | dict))
+    return next(wrappers, None)
 
 
-def _lines_of_items(raw: bytes) -> list[int]:
-    """The line on which each item of a JSON list begins, so that an error can name it."""
-    text = raw.decode("utf-8-sig")
-    decoder, lines, at, line, counted = json.JSONDecoder(), list[int](), text.index("[") + 1, 1, 0
-    while True:
-        while at < len(text) and text[at] in " \t\r\n,":
-            at += 1
-        if at >= len(text) or text[at] == "]":
-            return lines
-        line, counted = line + text.count("\n", counted, at), at
-        lines.append(line)
-        _, at = decoder.raw_decode(text, at)
+def _is_row(value: dict[str, Any]) -> bool:
+    """Whether an object is a row itself and not an object of named rows."""
+    return any(name in value and not isinstance(value[name], Mapping) for name in _ROW_FIELDS)
+
+
+def _items(text: str, at: int) -> Iterator[tuple[str | None, int, Any]]:
+    """Name (None in a list), place and value of each item of the JSON list or object that begins at `at`,
+    one at a time: memory holds the text and one value.
+
+    Raises:
+        ValueError: as `json.loads` does.
+    """
+    is_list, is_whole = text[at] == "[", at == _after_space(text, 0)
+    closing = "]" if is_list else "}"
+    at = _after_space(text, at + 1)
+    while text[at : at + 1] != closing:
+        name = None
+        if not is_list:
+            if text[at : at + 1] != '"':
+                raise JSONDecodeError("Expecting property name enclosed in double quotes", text, at)
+            name, at = _DECODER.raw_decode(text, at)
+            at = _after_space(text, at)
+            if text[at : at + 1] != ":":
+                raise JSONDecodeError("Expecting ':' delimiter", text, at)
+            at = _after_space(text, at + 1)
+        value, end = _DECODER.raw_decode(text, at)
+        yield name, at, value
+        at = _after_space(text, end)
+        if text[at : at + 1] == ",":
+            at = _after_space(text, at + 1)
+            if text[at : at + 1] == closing:
+                raise JSONDecodeError("Illegal trailing comma before the end", text, at)
+        elif text[at : at + 1] != closing:
+            raise JSONDecodeError("Expecting ',' delimiter", text, at)
+    if is_whole:
+        _must_end(text, at + 1)
+
+
+def _must_end(text: str, at: int) -> None:
+    at = _after_space(text, at)
+    if at < len(text):
+        raise JSONDecodeError("Extra data", text, at)
+
+
+def _after_space(text: str, at: int) -> int:
+    space = _SPACE.match(text, at)
+    return space.end() if space else at
 
 
 def _parquet_rows(path: Path) -> Iterator[Row]:
@@ -148,8 +229,8 @@ def _parquet_rows(path: Path) -> Iterator[Row]:
             for batch in file.iter_batches(batch_size=256):
                 for value in batch.to_pylist():
                     number += 1
-                    yield Row(value, str(path), None, f"row {number}")
-    except (arrow.ArrowInvalid, OSError) as failure:
+                    yield Row(value, str(path), None, number=number)
+    except (arrow.ArrowException, OSError) as failure:
         raise DataError(path, f"not a readable Parquet file: {failure}") from None
 
 
@@ -171,10 +252,13 @@ def _dataset_rows(name: str, *, saved: bool) -> Iterator[Row]:
         import datasets
     except ModuleNotFoundError:
         raise SettingsError(
-            "reading a Hugging Face dataset needs the extra: pip install 'rubricate[datasets]'"
+            "reading a Hugging Face dataset needs the package datasets: pip install datasets"
         ) from None
     if saved:
-        loaded = datasets.load_from_disk(name)
+        try:
+            loaded = datasets.load_from_disk(name)
+        except (OSError, ValueError, LookupError) as failure:
+            raise DataError(name, f"not a saved dataset: {failure}") from None
         splits = loaded.values() if isinstance(loaded, dict) else [loaded]
     else:
         name, _, split = name.partition("#")
@@ -187,4 +271,4 @@ def _dataset_rows(name: str, *, saved: bool) -> Iterator[Row]:
     for rows in splits:
         for value in rows:
             number += 1
-            yield Row(value, name, None, f"row {number}")
+            yield Row(value, name, None, number=number)

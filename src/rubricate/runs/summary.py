@@ -82,8 +82,9 @@ class Summary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `reasons` tells why prompts were kept or failed. `criteria` is the number of criteria in the first and
     in the final rubric; `tie_share` the share of tied pairs among the top of the pool under the same two,
     over the prompts where both were measured. `unjudged` is the share of criteria times responses without
-    a verdict in the final standings; `responses_without_score` of the `responses_graded` fell below the
-    coverage floor for it. Where a part of the cost is not known, the cost is None.
+    a verdict in the final standings, and `unjudged_reasons` says why; `responses_without_score` of the
+    `responses_graded` fell below the coverage floor for it. Where a part of the cost is not known, the cost
+    is None.
     """
 
     prompts: int
@@ -96,6 +97,7 @@ class Summary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tie_share: Shift | None
     rounds: tuple[RoundSummary, ...]
     unjudged: Estimate | None
+    unjudged_reasons: Reasons
     responses_graded: int
     responses_without_score: int
     spend: dict[Step, Spend]
@@ -129,7 +131,7 @@ class _Tally:
         self.set_aside_reasons = _ReasonCount()
         self.criteria, self.tie_share = _Pairs(), _Pairs()
         self.rounds: dict[int, _RoundTally] = defaultdict(_RoundTally)
-        self.unjudged = Clusters()
+        self.unjudged, self.unjudged_reasons = Clusters(), _ReasonCount()
         self.responses = self.without_score = 0
         self.spend: dict[Step, _SpendTally] = defaultdict(_SpendTally)
 
@@ -158,6 +160,9 @@ class _Tally:
             sum(standing.marks.count("?") for standing in record.standings),
             sum(len(standing.marks) for standing in record.standings),
         )
+        for standing in record.standings:
+            for reason in standing.reasons.values():
+                self.unjudged_reasons.add(reason)
 
     def _add_rounds(self, record: PromptRecord) -> None:
         rubric_by_key = rubrics_of(record)
@@ -178,6 +183,7 @@ class _Tally:
             tie_share=self.tie_share.shift(),
             rounds=tuple(self.rounds[number].summary(number) for number in sorted(self.rounds)),
             unjudged=self.unjudged.rate(),
+            unjudged_reasons=self.unjudged_reasons.reasons(),
             responses_graded=self.responses,
             responses_without_score=self.without_score,
             spend=spend,

@@ -46,9 +46,10 @@ def composed(
     if name not in names:
         raise SettingsError(f"no config {config_name!r}; {_nearest(name, names)}")
     plain = [_plain(override) for override in overrides]
-    if config_dir is not None:
-        plain.append(f"hydra.searchpath=[file://{CONFIGS}]")
-    root = CONFIGS if config_dir is None else config_dir.resolve()
+    root = CONFIGS
+    if config_dir is not None and (config_dir / f"{name}.yaml").is_file():
+        plain.append(f"hydra.searchpath=['file://{CONFIGS}']")
+        root = config_dir.resolve()
     try:
         OverridesParser.create().parse_overrides(plain)
         with initialize_config_dir(str(root), version_base=None):
@@ -84,18 +85,25 @@ def settings_of_file(path: Path, overrides: Sequence[str] = ()) -> Settings:
         DataError: the file cannot be read.
         SettingsError: as `settings_of`.
     """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
     from yaml import YAMLError
 
     try:
         config = OmegaConf.load(path)
-        config = OmegaConf.merge(config, OmegaConf.from_dotlist([_plain(text) for text in overrides]))
     except (OSError, YAMLError, OmegaConfBaseException) as failure:
         raise DataError(path, f"cannot be read: {_first_line(failure)}") from None
-    plain = OmegaConf.to_container(config, resolve=True)
-    if not isinstance(plain, dict):
+    if not OmegaConf.is_dict(config):
         raise DataError(path, "is not a config")
+    try:
+        for override in OverridesParser.create().parse_overrides([_plain(text) for text in overrides]):
+            OmegaConf.update(config, override.key_or_group, override.value())
+        plain = OmegaConf.to_container(config, resolve=True)
+    except (HydraException, OmegaConfBaseException) as failure:
+        raise SettingsError(_first_line(failure)) from None
+    assert isinstance(plain, dict), "a mapping stays one"
     return settings_of({str(key): value for key, value in plain.items()}, str(path))
 
 
@@ -148,10 +156,9 @@ def _plain(override: str) -> str:
 
 def _nearest(name: str, names: frozenset[str] | Sequence[str]) -> str:
     """The names most like a wrong one, as the end of a sentence."""
-    close = difflib.get_close_matches(name, sorted(names), n=1, cutoff=0.5)
-    if not close:
-        last = name.rsplit(".", 1)[-1]
-        close = [known for known in sorted(names) if known.rsplit(".", 1)[-1] == last][:1]
+    last = name.rsplit(".", 1)[-1]
+    close = [known for known in sorted(names) if known.rsplit(".", 1)[-1] == last]
+    close = close or difflib.get_close_matches(name, sorted(names), n=1, cutoff=0.5)
     if close:
         return f"did you mean {close[0]!r}?"
     return f"there are {', '.join(sorted(names))}" if len(names) < 12 else "see docs/config.md for all keys"

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-
 from rubricate.domain.conversation import Pool
 from rubricate.domain.identity import key_of
 from rubricate.llm.budget import Budget
@@ -18,7 +17,7 @@ from rubricate.llm.ledger import Ledger
 from rubricate.llm.meter import Meter, MeteredChat
 from rubricate.llm.prices import Prices, known_prices
 from rubricate.llm.server import Server
-from rubricate.llm.servers import Tenant, serve_roles
+from rubricate.llm.servers import Tenant, must_be_installed, serve_roles
 from rubricate.llm.sqlite import SqliteLedger
 from rubricate.runs.pipeline import Memory, Plant
 from rubricate.runs.plan import Shape
@@ -122,6 +121,31 @@ def identity_of(settings: Settings) -> str:
     )
 
 
+def check_reach(settings: Settings, env: Mapping[str, str]) -> None:
+    """Finds the mistakes that would else only show when the run has begun and has written something.
+
+    Raises:
+        SettingsError: a key that is not set, an address that is none, a price that is not known under a
+            limit on cost, a program that is not installed.
+        DataError: the price file is wrong.
+    """
+    Budget(prices_of(settings), max_cost_usd=settings.budget.max_cost_usd).check(asked_models(settings))
+    local = local_models(settings)
+    for role, model in role_models(settings).items():
+        if role not in local and model != OFFLINE:
+            where = role_access(settings, env, role)
+            Endpoint(where.base_url, where.api_key)
+    for tenant in _tenants(settings):
+        must_be_installed(tenant.settings, env)
+
+
+def role_models(settings: Settings) -> dict[str, str]:
+    """The model of each role that is played; `offline` where nobody is asked."""
+    models = {"proposer": settings.models.rubric_generator, "verifier": settings.models.verifier}
+    judge = settings.gate.judge if settings.gate.enabled else None
+    return models if judge is None else {**models, "judge": judge}
+
+
 @asynccontextmanager
 async def opened(
     settings: Settings,
@@ -170,7 +194,7 @@ def role_access(settings: Settings, env: Mapping[str, str], role: str) -> Access
     """Where a role (proposer, verifier, judge) is asked, and with which key."""
     own_url = getattr(settings.api, f"{role}_base_url")
     own_key = getattr(settings.api, f"{role}_key_env")
-    return access(env, own_url or settings.api.base_url, own_key)
+    return access(env, settings.api.base_url, own_url, own_key)
 
 
 def _tenants(settings: Settings) -> Sequence[Tenant]:

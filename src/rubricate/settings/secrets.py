@@ -34,25 +34,31 @@ def environment(folder: Path | None = None) -> Mapping[str, str]:
     return {**said, **{name: value for name, value in os.environ.items() if value}}
 
 
-def access(env: Mapping[str, str], base_url: str | None = None, key_env: str | None = None) -> Access:
+def access(
+    env: Mapping[str, str],
+    base_url: str | None = None,
+    own_url: str | None = None,
+    own_key_env: str | None = None,
+) -> Access:
     """Where to ask.
 
-    `LITELLM_KEY` and `LITELLM_BASE_URL` as in the official README, then `OPENAI_API_KEY` and
-    `OPENAI_BASE_URL`; a given `base_url` replaces theirs, a given `key_env` names another variable.
+    `LITELLM_KEY` and `LITELLM_BASE_URL` as in the official README; where neither is set, `OPENAI_API_KEY`
+    and `OPENAI_BASE_URL`. The keys of the one are never sent to the other. `base_url` (`api.base_url`)
+    replaces the address and takes their key, as in the official workflow. A role's `own_url` gets the key
+    that `own_key_env` names or none at all: no key goes to an address that it was not given for.
 
     Raises:
-        SettingsError: the variable `key_env` is not set.
+        SettingsError: the variable `own_key_env` is not set.
     """
-    if key_env is not None and key_env not in env:
+    if own_key_env is not None and own_key_env not in env:
         raise SettingsError(
-            f"the environment variable {key_env} is not set, and a setting names it as the key"
+            f"the environment variable {own_key_env} is not set, and a setting names it as the key"
         )
     by_litellm = "LITELLM_KEY" in env or "LITELLM_BASE_URL" in env
     by_openai = not by_litellm and ("OPENAI_API_KEY" in env or "OPENAI_BASE_URL" in env)
-    found = (
-        env.get("OPENAI_BASE_URL", OPENAI_DEFAULT)
-        if by_openai
-        else env.get("LITELLM_BASE_URL", LITELLM_DEFAULT)
-    )
-    name = key_env or next((name for name in ("LITELLM_KEY", "OPENAI_API_KEY") if name in env), None)
-    return Access(base_url or found, env[name] if name else None, name)
+    if by_openai:
+        shared_url, shared_key = env.get("OPENAI_BASE_URL", OPENAI_DEFAULT), "OPENAI_API_KEY"
+    else:
+        shared_url, shared_key = env.get("LITELLM_BASE_URL", LITELLM_DEFAULT), "LITELLM_KEY"
+    name = own_key_env or (shared_key if own_url is None and shared_key in env else None)
+    return Access(own_url or base_url or shared_url, env[name] if name else None, name)

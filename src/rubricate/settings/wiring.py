@@ -12,42 +12,34 @@ import msgspec
 from rubricate.llm.budget import Budget, BudgetChat
 from rubricate.llm.chat import Chat, Reply, Request
 from rubricate.llm.circuit import CircuitChat
-from rubricate.llm.dialect import Dialect
+from rubricate.llm.dialect import Dialect, DialectStore
 from rubricate.llm.endpoint import Endpoint
 from rubricate.llm.http import HttpChat
-from rubricate.llm.ledger import Ledger, LedgerChat
+from rubricate.llm.ledger import Ledger, LedgerChat, LedgerDialects
 from rubricate.llm.retry import RetryChat
 from rubricate.llm.server import ServedChat, Server
 from rubricate.llm.throttle import ThrottledChat
 from rubricate.settings.schema import Api
 
+_FIRST_PATIENCE_S = 10.0  # for a server that never answered yet: a wrong address should not cost a minute
 
-class LedgerDialects:
-    """Remembers in the ledger what each endpoint and model takes; see `llm.dialect.DialectStore`.
 
-    With `structured` False no schema is ever sent, whatever was learnt.
-    """
+class InWords:
+    """Dialects for a run that asks by instruction only: no schema is ever sent, whatever was learnt."""
 
-    def __init__(self, ledger: Ledger, *, structured: bool):
-        self._ledger, self._structured = ledger, structured
+    def __init__(self, inner: DialectStore):
+        self._inner = inner
 
     async def get(self, base_url: str, model: str) -> Dialect | None:
-        """What is known, or None."""
-        text = await self._ledger.fact(_fact(base_url, model))
-        known = msgspec.json.decode(text, type=Dialect) if text is not None else None
-        if self._structured:
-            return known
+        """What is known, without schemas."""
+        known = await self._inner.get(base_url, model)
         return msgspec.structs.replace(known or Dialect(), structured=False)
 
     async def put(self, base_url: str, model: str, dialect: Dialect) -> None:
-        """Remembers; what was forbidden by a setting was not learnt, and is not remembered."""
-        if not self._structured:
-            dialect = msgspec.structs.replace(dialect, structured=None)
-        await self._ledger.keep_fact(_fact(base_url, model), msgspec.json.encode(dialect).decode())
-
-
-def _fact(base_url: str, model: str) -> str:
-    return f"dialect {base_url} {model}"
+        """Remembers; what was forbidden by a setting was not learnt, and leaves what was as it is."""
+        known = await self._inner.get(base_url, model)
+        structured = known.structured if known is not None else None
+        await self._inner.put(base_url, model, msgspec.structs.replace(dialect, structured=structured))
 
 
 class PlainNames:
@@ -94,7 +86,8 @@ class Wiring:
 
     async def _open(self, endpoint: Endpoint, name: str, server: Server | None) -> Line:
         api = self._api
-        dialects = LedgerDialects(self._ledger, structured=api.structured_output == "auto")
+        learnt = LedgerDialects(self._ledger)
+        dialects = learnt if api.structured_output == "auto" else InWords(learnt)
         http = HttpChat(endpoint, dialects, connections=api.workers, timeout_s=api.timeout_s)
         await self._opened.enter_async_context(http)
         is_openai = urlsplit(endpoint.base_url).hostname == "api.openai.com"
@@ -105,7 +98,9 @@ class Wiring:
             rpm=api.requests_per_minute,
             tpm=api.tokens_per_minute,
         )
-        retry = RetryChat(throttle, patience_s=api.patience_s, tries=self._tries)
+        retry = RetryChat(
+            throttle, patience_s=api.patience_s, first_patience_s=_FIRST_PATIENCE_S, tries=self._tries
+        )
         circuit = CircuitChat(retry, name)
         return Line(
             endpoint, LedgerChat(BudgetChat(circuit, self._budget), self._ledger), throttle, retry, http

@@ -50,7 +50,7 @@ def framed(name: str, text: str) -> str:
     To write its own closing tag a text would have to contain a digest of itself. The frame depends on
     nothing but the text, so equal questions stay equal and a server's prefix cache still serves them.
     """
-    tag = f"{name}-{key_of('frame', text)[:10]}"
+    tag = f"{name}-{key_of('frame', text)[:16]}"
     return f"<{tag}>\n{text}\n</{tag}>"
 
 
