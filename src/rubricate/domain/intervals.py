@@ -111,9 +111,10 @@ def mean(values: Sequence[float], seed: int = 0) -> Estimate | None:
     import numpy
 
     drawn = numpy.random.default_rng(seed).integers(n, size=(RESAMPLES, n), dtype=numpy.int32)
-    means = numpy.sort(numpy.asarray(values, dtype=float)[drawn].mean(axis=1)).tolist()
+    means = numpy.asarray(values, dtype=float)[drawn].mean(axis=1)
+    means = numpy.sort(means.clip(lowest, highest)).tolist()
     tail = RESAMPLES // 40
-    return Estimate(value, n, max(lowest, means[tail - 1]), min(highest, means[-tail]))
+    return Estimate(value, n, means[tail - 1], means[-tail])
 
 
 def _wilson(share: float, n: float) -> tuple[float, float]:
