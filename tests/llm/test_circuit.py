@@ -88,15 +88,23 @@ async def test_the_cause_is_kept() -> None:
 @pytest.mark.parametrize("failure", [Unavailable("x"), ChatTimeout("x"), RateLimited("x")])
 async def test_an_endpoint_that_stays_down_stops_the_run(failure: ChatError) -> None:
     """After five calls in a row that were lost for good the line says that the same command resumes."""
-    chat, inner, met = await outcomes([failure] * 7)
-    assert met == [type(failure).__name__] * 4 + ["RunStopped"] * 3
-    assert len(inner.requests) == 5
+    chat, inner, met = await outcomes([None, *[failure] * 7])
+    assert met[1:] == [type(failure).__name__] * 4 + ["RunStopped"] * 3
+    assert len(inner.requests) == 6
     assert chat.why_open is not None and "the same command resumes" in chat.why_open
+
+
+async def test_an_endpoint_that_was_never_there_stops_the_run_at_once() -> None:
+    """A wrong address has one line even for a run of one prompt; silence alone may be a slow model."""
+    _, inner, met = await outcomes([Unavailable("x")] * 3)
+    assert met == ["RunStopped"] * 3 and len(inner.requests) == 1
+    _, inner, met = await outcomes([ChatTimeout("x")] * 3)
+    assert met == ["ChatTimeout"] * 3
 
 
 async def test_an_answer_in_between_starts_the_count_again() -> None:
     """Four lost, one answered, four lost: the endpoint lives."""
-    chat, _, met = await outcomes([Unavailable("x")] * 4 + [None] + [Unavailable("x")] * 4)
+    chat, _, met = await outcomes([None, *[Unavailable("x")] * 4, None, *[Unavailable("x")] * 4])
     assert "RunStopped" not in met and chat.why_open is None
 
 
@@ -105,7 +113,7 @@ async def test_what_concerns_one_question_never_stops_the_run() -> None:
     own_faults = [BadRequest("x"), ServerFault("x"), BadAnswer("x")] * 10
     chat, inner, met = await outcomes(own_faults)
     assert len(inner.requests) == 30 and "RunStopped" not in met
-    mixed = [Unavailable("x"), BadRequest("x")] * 2 + [Unavailable("x")]
+    mixed = [None, *[Unavailable("x"), BadRequest("x")] * 2, Unavailable("x")]
     chat, _, met = await outcomes(mixed, outage_calls=3)
     assert met[-1] == "RunStopped" and chat.why_open is not None
 

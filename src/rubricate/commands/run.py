@@ -16,7 +16,7 @@ from rich.console import Console
 from rubricate.commands.progress import RunProgress
 from rubricate.commands.session import Interrupted, in_loop
 from rubricate.domain.identity import key_of
-from rubricate.errors import RunError, SettingsError
+from rubricate.errors import DataError, RunError, SettingsError
 from rubricate.llm.sqlite import SqliteLedger
 from rubricate.report.page import write_report
 from rubricate.report.terminal import print_summary
@@ -99,19 +99,22 @@ def intake_of(settings: Settings) -> Intake:
 
     Raises:
         SettingsError: none is named.
-        DataError: the file is malformed.
+        DataError: the file is malformed, or there is no prompt in it.
     """
     source = settings.files.responses_file
     if source is None:
         raise SettingsError(
             f"files.responses_file is not set; give a file of prompts with responses, or try {SAMPLE!r}"
         )
-    return read_pools(
+    intake = read_pools(
         str(sample_pool()) if source == SAMPLE else source,
         responses_per_prompt=settings.workflow.initial_responses_per_prompt,
         sample_size=settings.workflow.sample_size,
         seed=settings.random_seed,
     )
+    if not len(intake):
+        raise DataError(source, "there is no prompt in it")
+    return intake
 
 
 def initial_of(settings: Settings) -> RubricFile:
@@ -130,8 +133,6 @@ def run(order: Order, console: Console) -> int:
         if folder.exists():
             raise RunError(f"{folder} exists already: choose another files.output_dir, or add --resume")
         with intake_of(settings) as intake:
-            if not len(intake):
-                raise SettingsError(f"{settings.files.responses_file}: there is no prompt in it")
             keys = record_keys(intake, identity_of(settings), initial)
             watermark = in_loop(_watermark(ledger_path(settings), keys))
             create(folder, config=yaml_of(settings), intake=intake, verdicts_up_to=watermark)

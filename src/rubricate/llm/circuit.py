@@ -8,7 +8,8 @@ from rubricate.llm.chat import Chat, Reply, Request
 
 class CircuitChat:
     """Lets calls through until one says that the key, the account or the model is wrong, or until
-    `outage_calls` calls in a row failed for good with no answer at all; then every call is stopped.
+    `outage_calls` calls in a row failed for good with no answer at all (one, if the endpoint never answered
+    and cannot be reached: a small run against a wrong address has few calls); then every call is stopped.
 
     `name` is what the user calls the endpoint or the role. What the endpoint says of one question alone
     (too long, withheld, a 500) neither opens the circuit nor counts as a sign of life.
@@ -17,6 +18,7 @@ class CircuitChat:
     def __init__(self, inner: Chat, name: str, *, outage_calls: int = 5):
         self._inner, self._name, self._outage_calls = inner, name, outage_calls
         self._lost_in_a_row = 0
+        self._has_answered = False
         self._why: str | None = None
 
     @property
@@ -39,10 +41,11 @@ class CircuitChat:
             raise self._stopped(f"{self._name}: {failure}") from failure
         except (Unavailable, ChatTimeout, RateLimited) as failure:
             self._lost_in_a_row += 1
-            if self._why is None and self._lost_in_a_row < self._outage_calls:
+            never_there = isinstance(failure, Unavailable) and not self._has_answered
+            if self._why is None and not never_there and self._lost_in_a_row < self._outage_calls:
                 raise
             raise self._stopped(self._outage(failure)) from failure
-        self._lost_in_a_row = 0
+        self._lost_in_a_row, self._has_answered = 0, True
         return reply
 
     def _stopped(self, why: str) -> RunStopped:
@@ -51,7 +54,8 @@ class CircuitChat:
 
     def _outage(self, failure: Unavailable | ChatTimeout | RateLimited) -> str:
         state = "lets no call through" if isinstance(failure, RateLimited) else "looks down"
+        calls = "a call" if self._lost_in_a_row == 1 else f"{self._lost_in_a_row} calls in a row"
         return (
-            f"{self._name}: the endpoint {state}: {self._lost_in_a_row} calls in a row failed for good. "
+            f"{self._name}: the endpoint {state}: {calls} failed for good. "
             f"The last: {failure}. When it is back, the same command resumes the run"
         )

@@ -5,16 +5,16 @@ from __future__ import annotations
 import itertools
 import json
 import tempfile
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import IO, Any, TypeVar
+from typing import IO, Any
 
 import msgspec
 
 from rubricate.domain.conversation import Pool, Prompt, Response, SetAside
-from rubricate.errors import AccountError, ChatError, ReplyError, RunStopped
+from rubricate.errors import AccountError, ChatError, ReplyError
 from rubricate.llm.chat import Chat, Usage
 from rubricate.llm.meter import Meter, MeteredChat
 from rubricate.runs.earlier import Earlier, shared_out, without_empty_failures
@@ -22,8 +22,6 @@ from rubricate.runs.intake import Messages
 from rubricate.runs.writing import replacing, writing
 from rubricate.steps.asking import gathered
 from rubricate.steps.sample import Sampling, sample
-
-Result = TypeVar("Result")
 
 # The sixteen models of the paper (Chasing the Tail, section 4.2), under the official names for LiteLLM.
 PAPER_MODELS = (
@@ -90,7 +88,7 @@ async def draw_all(
 ) -> list[Sampled]:
     """The draws of one prompt that are still owed: by model in order, then by draw. `row` is what the
     prompt has already."""
-    return await _all_ended(
+    return await gathered(
         _drawn(chats[sampling.model], sampling, prompt, number)
         for sampling in samplings
         for number in owed_draws(sampling.model, n_each, row)
@@ -107,24 +105,6 @@ def owed_draws(model: str, n_each: int, row: Mapping[str, Any]) -> list[int]:
     free = (number for number in itertools.count() if number not in answered)
     unnumbered = len(mine) - len(numbers)
     return list(itertools.islice(free, unnumbered, unnumbered + max(0, n_each - len(mine))))
-
-
-async def _all_ended(coroutines: Iterable[Coroutine[Any, Any, Result]]) -> list[Result]:
-    """The results of all, in order of the input. When one is stopped (budget, circuit), no new call gets
-    through, but those on their way are paid for: they are waited for before the stop is raised."""
-    stops: list[RunStopped] = []
-
-    async def ended(coroutine: Coroutine[Any, Any, Result]) -> list[Result]:
-        try:
-            return [await coroutine]
-        except RunStopped as stop:
-            stops.append(stop)
-            return []
-
-    results = await gathered(ended(coroutine) for coroutine in coroutines)
-    if stops:
-        raise stops[0]
-    return [result for (result,) in results]
 
 
 async def _drawn(chat: Chat, sampling: Sampling, prompt: Prompt, draw: int) -> Sampled:
@@ -199,7 +179,7 @@ async def roll_out(
         yield from rest
 
     with writing(output), tempfile.TemporaryFile() as spool:
-        await _all_ended(worker(spool) for _ in range(max(1, min(in_flight, len(prompts)))))
+        await gathered(worker(spool) for _ in range(max(1, min(in_flight, len(prompts)))))
         _write(rows(spool), output)
 
 

@@ -21,7 +21,7 @@ from rubricate.llm.server import ServedChat, Server
 from rubricate.llm.throttle import ThrottledChat
 from rubricate.settings.schema import Api
 
-_FIRST_PATIENCE_S = 10.0  # for a server that never answered yet: a wrong address should not cost a minute
+_FIRST_PATIENCE_S = 30.0  # for a server that never answered yet: it may be starting, or the address is wrong
 
 
 class InWords:

@@ -13,7 +13,7 @@ import msgspec
 
 from rubricate.domain.conversation import Message
 from rubricate.domain.identity import key_of
-from rubricate.errors import BadAnswer, ReplyError, ServerFault
+from rubricate.errors import BadAnswer, ReplyError, RunStopped, ServerFault
 from rubricate.llm.chat import Chat, Reply, Request, Schema
 
 Read = TypeVar("Read")
@@ -91,13 +91,29 @@ async def ask_for(
 
 
 async def gathered(coroutines: Iterable[Coroutine[Any, Any, Read]]) -> list[Read]:
-    """The results of all, in order of the input; when one fails the others are cancelled and it is raised."""
+    """The results of all, in order of the input.
+
+    When one fails the others are cancelled and it is raised. But when one is stopped (`RunStopped`: the
+    budget is spent, the circuit open) no further call gets through anyway, and those on their way are
+    paid for: they are waited for before the stop is raised.
+    """
+    stops: list[RunStopped] = []
+
+    async def ended(coroutine: Coroutine[Any, Any, Read]) -> list[Read]:
+        try:
+            return [await coroutine]
+        except RunStopped as stop:
+            stops.append(stop)
+            return []
+
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(coroutine) for coroutine in coroutines]
+            tasks = [group.create_task(ended(coroutine)) for coroutine in coroutines]
     except BaseExceptionGroup as failures:  # undone: callers know single errors, not groups of them
         raise _first(failures) from None
-    return [task.result() for task in tasks]
+    if stops:
+        raise stops[0]
+    return [result for task in tasks for result in task.result()]
 
 
 def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:

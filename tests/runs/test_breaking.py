@@ -1,0 +1,310 @@
+"""A run that is stopped, at any moment and in any way, and run again, is the unbroken run; nothing paid is
+paid again."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shlex
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.actor import play
+from tests.runs.run_child import DIED
+from tests.served import KEY, Desk, Served, results, rows, run_here, states, write_pool
+
+ROOT = Path(__file__).parents[2]
+ITERATIVE = ["run", "--config-name", "iterative", "files.output_dir=out", "files.responses_file=../pool.json"]
+QUICK = ["api.structured_output=off", "api.workers=3", "workflow.prompts_in_flight=2"]
+COMMAND = [*ITERATIVE, *QUICK]
+
+
+class Forks:
+    """The process of `run_child.py`, warm, and what it is told to do."""
+
+    def __init__(self, desk: Desk):
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        self._child = subprocess.Popen(
+            [sys.executable, "-m", "tests.runs.run_child"],
+            cwd=desk.path,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def start(self, folder: Path, arguments: list[str], die_at: int | None = None) -> int:
+        """Starts a run in the folder; its process id."""
+        env = {name: os.environ[name] for name in ("LITELLM_KEY", "LITELLM_BASE_URL")}
+        order = {"arguments": arguments, "cwd": str(folder), "env": env, "die_at": die_at}
+        assert self._child.stdin is not None
+        self._child.stdin.write(json.dumps(order) + "\n")
+        self._child.stdin.flush()
+        return int(self._told()["pid"])
+
+    def end(self) -> int:
+        """Waits for the run that was started; its exit code."""
+        return int(self._told()["code"])
+
+    def run(self, folder: Path, arguments: list[str], die_at: int | None = None) -> int:
+        """Starts a run and waits for it."""
+        self.start(folder, arguments, die_at)
+        return self.end()
+
+    def _told(self) -> dict[str, Any]:
+        assert self._child.stdout is not None
+        return json.loads(self._child.stdout.readline())
+
+    def close(self) -> None:
+        assert self._child.stdin is not None
+        self._child.stdin.close()
+        self._child.wait(20)
+
+
+@pytest.fixture
+def forks(desk):
+    child = Forks(desk)
+    yield child
+    child.close()
+
+
+def n_kept(folder: Path) -> int:
+    """How many replies the ledger of a folder holds."""
+    path = folder / "workflow_outs" / "ledger.sqlite"
+    if not path.exists():
+        return 0
+    with closing(sqlite3.connect(path)) as ledger:
+        if not ledger.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'reply'").fetchone()[0]:
+            return 0
+        return int(ledger.execute("SELECT count(*) FROM reply").fetchone()[0])
+
+
+def out(folder: Path) -> str:
+    return (folder / "out.txt").read_text()
+
+
+@pytest.mark.parametrize("part", [0, 1])
+def test_killed_before_every_write(desk, forks, part):
+    """A run that vanishes before its n-th write, for every n, and is run again with --resume, leaves the
+    files of the unbroken run byte by byte, and asks for exactly the replies that were not kept."""
+    write_pool(desk.path / "pool.json", rows(4, 2))
+    command = [*ITERATIVE, "api.structured_output=off", "api.workers=8", "workflow.max_iterations=1"]
+    with Served() as server:
+        desk.ask(server)
+        whole = desk.move("whole")
+        assert forks.run(whole.parents[1], command) == 0
+        unbroken, n_questions = results(whole), server.n_requests
+        n, codes = part + 1, Counter()
+        while True:
+            folder = desk.move(f"broken-{n}").parents[1]
+            code = forks.run(folder, command, die_at=n)
+            codes[code] += 1
+            if code != DIED:
+                assert code == 0, out(folder)
+                break
+            kept, n_before = n_kept(folder), server.n_requests
+            assert forks.run(folder, [*command, "--resume"]) == 0, out(folder)
+            assert server.n_requests - n_before == n_questions - kept, f"at write {n}"
+            assert results(folder / "workflow_outs" / "out") == unbroken, f"at write {n}"
+            n += 2
+    assert codes[DIED] > 15
+
+
+def test_killed_at_random_moments(desk, forks):
+    """kill -9 again and again, at moments drawn by a seed, with --resume after each: the run gets done, its
+    files are those of the unbroken run, and no reply that was kept is asked for again."""
+    write_pool(desk.path / "pool.json", rows(12, 5))
+    served, chance = Served(), random.Random(4)
+    with served as server:
+        desk.ask(server)
+        whole = desk.move("whole")
+        assert forks.run(whole.parents[1], COMMAND) == 0
+        unbroken, n_questions = results(whole), server.n_requests
+        folder = desk.move("killed").parents[1]
+        n_kills, n_lost = 0, 0
+        while n_kills < 10:
+            before, kept = server.n_requests, n_kept(folder)
+            until = before + chance.randint(1, n_questions // 9)
+            pid = forks.start(folder, [*COMMAND, "--resume"])
+            served.until(lambda server, until=until: server.n_requests >= until)
+            os.kill(pid, signal.SIGKILL)
+            assert forks.end() == -signal.SIGKILL
+            n_kills += 1
+            n_lost += server.n_requests - before - (n_kept(folder) - kept)
+            if n_questions - n_kept(folder) < n_questions // 6:
+                break
+        assert n_kills >= 5
+        before, kept = server.n_requests, n_kept(folder)
+        assert forks.run(folder, [*COMMAND, "--resume"]) == 0, out(folder)
+        assert server.n_requests - before == n_questions - kept
+        assert results(folder / "workflow_outs" / "out") == unbroken
+        assert "resuming" in out(folder)
+    asked = Counter(json.dumps(request["messages"]) for request in server.requests[n_questions:])
+    assert sum(asked.values()) - len(asked) <= n_lost
+    assert n_lost <= 10 * n_kills  # what can be under way at once: five responses of two prompts
+
+
+class TestSignals:
+    @pytest.mark.parametrize(
+        ("number", "code", "name"), [(signal.SIGTERM, 143, "SIGTERM"), (signal.SIGINT, 130, "SIGINT")]
+    )
+    def test_say_what_is_finished_and_how_to_go_on(self, desk, forks, number, code, name):
+        """Ctrl-C and SIGTERM end the run with 128 + n, the number of finished prompts and the exact command
+        to go on; that command works, and asks for nothing that was kept."""
+        write_pool(desk.path / "pool.json", rows(12, 5))
+        served = Served()
+        with served as server:
+            desk.ask(server)
+            whole = desk.move("whole")
+            assert forks.run(whole.parents[1], COMMAND) == 0
+            unbroken, n_questions = results(whole), server.n_requests
+            folder = desk.move("stopped").parents[1]
+            pid = forks.start(folder, COMMAND)
+            served.until(lambda server: server.n_requests >= n_questions + n_questions // 2)
+            os.kill(pid, number)
+            assert forks.end() == code, out(folder)
+            said = out(folder).strip().splitlines()
+            finished = (folder / "workflow_outs/out/journal.jsonl").read_bytes().count(b"\n")
+            assert said[-3] == f"Stopped: stopped by {name}"
+            assert said[-2].startswith(f"{finished} of 12 prompts are finished")
+            assert KEY not in out(folder)
+            before, kept = server.n_requests, n_kept(folder)
+            program, *arguments = shlex.split(said[-1])
+            assert program == "rubricate"
+            assert forks.run(folder, arguments) == 0, out(folder)
+            assert server.n_requests - before == n_questions - kept
+            assert f"resuming workflow_outs/out: {finished} of 12 prompts are finished" in out(folder)
+        assert results(folder / "workflow_outs" / "out") == unbroken
+
+    def test_a_real_command_line(self, desk):
+        """The same through the installed program."""
+        write_pool(desk.path / "pool.json", rows(12, 5))
+        served, folder = Served(latency_s=0.01), desk.move("real").parents[1]
+        program = Path(sys.executable).with_name("rubricate")
+        with served as server:
+            desk.ask(server)
+            running = subprocess.Popen([program, *COMMAND], stdout=subprocess.PIPE, text=True, cwd=folder)
+            served.until(lambda server: server.n_requests > 30)
+            running.send_signal(signal.SIGTERM)
+            told, _ = running.communicate(timeout=30)
+        assert running.returncode == 143
+        assert "prompts are finished" in told and "rubricate run resume.path=workflow_outs/out" in told
+
+
+class TestJournal:
+    def test_a_torn_last_line_is_cut(self, desk):
+        """A line that was being written when the end came is no line: it is cut, and its prompt is owed."""
+        write_pool(desk.path / "pool.json", rows(3))
+        folder = desk.move("torn")
+        arguments = ["files.responses_file=../pool.json", *QUICK]
+        with Served() as server:
+            desk.ask(server)
+            assert run_here(*arguments).code == 0
+            unbroken, n_questions = results(folder), server.n_requests
+            journal = folder / "journal.jsonl"
+            whole = journal.read_bytes()
+            last = whole[:-1].rindex(b"\n") + 1
+            for cut in (last + 1, (last + len(whole)) // 2, len(whole) - 1, 5):
+                journal.write_bytes(whole[:cut])
+                outcome = run_here(*arguments, resume=True)
+                assert outcome.code == 0
+                assert f"{whole[:cut].count(10)} of 3 prompts are finished" in outcome.text
+                assert results(folder) == unbroken
+        assert server.n_requests == n_questions
+
+    def test_a_damaged_line_in_the_middle_is_named(self, desk):
+        """What no kill can leave is not guessed at: file and line are named, and nothing is changed."""
+        write_pool(desk.path / "pool.json", rows(3))
+        folder = desk.move("damaged")
+        arguments = ["files.responses_file=../pool.json", *QUICK]
+        with Served() as server:
+            desk.ask(server)
+            assert run_here(*arguments).code == 0
+            journal = folder / "journal.jsonl"
+            lines = journal.read_bytes().splitlines(keepends=True)
+            journal.write_bytes(lines[0] + b"{]\n" + lines[2])
+            with pytest.raises(Exception, match=r"journal\.jsonl:2: not a journal line"):
+                run_here(*arguments, resume=True)
+        assert journal.read_bytes() == lines[0] + b"{]\n" + lines[2]
+
+
+_STARVED = """
+import resource, sys
+from rubricate.cli import main
+limit = int(sys.argv.pop(1))
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+main()
+"""
+
+
+class TestDiskFull:
+    def test_one_line_and_resumable(self, desk, forks):
+        """A disk that fills up while the run works: one line that says so, exit 3; with room again the same
+        run goes on, and pays nothing twice that was kept."""
+        write_pool(desk.path / "pool.json", rows(12, 6))
+        with Served() as server:
+            desk.ask(server)
+            whole = desk.move("whole")
+            assert forks.run(whole.parents[1], COMMAND) == 0
+            unbroken, n_questions = results(whole), server.n_requests
+            folder = desk.move("full").parents[1]
+            starved = [sys.executable, "-c", _STARVED, "120000", *COMMAND]
+            child = subprocess.run(starved, cwd=folder, capture_output=True, text=True, timeout=60)
+            assert child.returncode == 3, child.stdout + child.stderr
+            (line,) = [line for line in child.stdout.splitlines() if line.startswith("Stopped")]
+            assert "disk" in line and "resume" in line
+            assert child.stderr == ""
+            before, kept = server.n_requests, n_kept(folder)
+            assert 0 < kept < n_questions
+            assert forks.run(folder, [*COMMAND, "--resume"]) == 0, out(folder)
+            assert server.n_requests - before == n_questions - kept
+        assert results(folder / "workflow_outs" / "out") == unbroken
+
+    def test_a_journal_line_is_there_whole_or_not_at_all(self, tmp_path):
+        """A journal that cannot grow says so once, keeps what it had, and can be closed."""
+        script = """
+import resource, sys
+from pathlib import Path
+from rubricate.domain.record import PromptRecord
+from rubricate.errors import RunError
+from rubricate.runs.journal import Journal
+path = Path(sys.argv[1])
+journal = Journal(path)
+record = PromptRecord("k1", "p1", "key", "kept", "x" * 500)
+journal.add(record)
+size = path.stat().st_size
+resource.setrlimit(resource.RLIMIT_FSIZE, (size + 100, size + 100))
+try:
+    journal.add(PromptRecord("k2", "p2", "key", "kept", "y" * 500))
+except RunError as told:
+    print(told)
+journal.close()
+assert path.stat().st_size == size and "k2" not in journal
+assert Journal(path)["k1"] == record
+"""
+        child = subprocess.run(
+            [sys.executable, "-c", script, str(tmp_path / "journal.jsonl")], capture_output=True, text=True
+        )
+        assert child.returncode == 0, child.stderr
+        assert "journal.jsonl: cannot be written" in child.stdout and "resume" in child.stdout
+
+
+def test_states_are_those_of_the_whole_input(desk):
+    """A run stopped by its budget and resumed holds every prompt once."""
+    write_pool(desk.path / "pool.json", rows(6))
+    folder = desk.move("counted")
+    with Served(play) as server:
+        desk.ask(server)
+        pool = "files.responses_file=../pool.json"
+        assert run_here(pool, *QUICK, "budget.max_calls=40").code == 3
+        assert run_here(pool, *QUICK, "budget.max_calls=1000", resume=True).code == 0
+    assert len(states(folder)) == 6
