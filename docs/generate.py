@@ -24,7 +24,7 @@ EXIT_CODES = """\
 | exit code | means |
 |---|---|
 | 0 | all done |
-| 1 | done, but a prompt or a draw failed; the summary names it, and it is owed |
+| 1 | done, but a prompt or a draw failed and is owed (it is named), or `doctor` found something wrong |
 | 2 | a mistake in the command, a setting or a file; the line says what and where |
 | 3 | stopped by a limit, a wrong key or an outage; the same run can be resumed |
 | 130, 143 | stopped by Ctrl-C or SIGTERM; the same run can be resumed |"""
@@ -40,9 +40,9 @@ rubricate run --config-name iterative files.responses_file=pool.json api.workers
 ```
 
 `iterative` is the loop, `single` one unscored round on the first two responses, `paper` the published
-algorithm to the letter. Keys that the official configs know keep their names and their defaults. An empty
-cell under `single` or `paper` means: as in `iterative`. An unknown key is refused, and the nearest one is
-named.
+algorithm to the letter. The defaults below are those of `iterative`, and of the other two where they differ.
+Keys that the official configs know keep their names and their defaults. An unknown key is refused, and the
+nearest one is named.
 
 A config of your own is a YAML file in a folder that `--config-dir` names. It says what it starts from, and
 then only what differs:
@@ -105,15 +105,13 @@ def config_page() -> str:
             section = given["section"]
             lines += ["", f"## {section or 'top level'}", ""]
             lines += [f"{given['about']}", ""] if given["about"] else []
-            lines += ["| key | default | `single` | `paper` | means |", "|---|---|---|---|---|"]
+            lines += ["| key | default | means |", "|---|---|---|"]
         key = given["key"]
         if not given["meaning"]:
             sys.exit(f"{CONFIGS / 'iterative.yaml'}: {key} has no comment that says what it means")
         told.add(key)
-        others = [_other(configs, config, key) for config in ("single", "paper")]
-        lines.append(
-            f"| `{key}` | `{given['default']}` | {others[0]} | {others[1]} | {_cell(given['meaning'])} |"
-        )
+        others = "".join(_other(configs, config, key) for config in ("single", "paper"))
+        lines.append(f"| `{key}` | `{given['default']}`{others} | {_cell(given['meaning'])} |")
     if missed := sorted(known_keys() - told):
         sys.exit(f"{CONFIGS / 'iterative.yaml'}: {', '.join(missed)} is not on a line of its own")
     return "\n".join([*lines, ""])
@@ -146,7 +144,7 @@ def _cell(text: str) -> str:
 
 def _other(configs: Mapping[str, object], config: str, key: str) -> str:
     own, base = _value(configs[config], key), _value(configs["iterative"], key)
-    return "" if own == base else f"`{str(own).lower() if isinstance(own, bool) else own}`"
+    return "" if own == base else f"; {config}: `{str(own).lower() if isinstance(own, bool) else own}`"
 
 
 def _value(settings: object, key: str) -> object:
