@@ -10,5 +10,6 @@ SAMPLE = "sample"
 
 
 def sample_pool() -> Path:
-    """The file: JSON Lines of `{id, domain, prompt, responses: [{generator, response, gold, kind, reason}]}`."""
+    """The file: JSON Lines of `{id, domain, prompt, responses}`, a response being `{generator, response,
+    gold, kind, reason}`."""
     return Path(str(files("rubricate.data").joinpath("sample_pool.jsonl")))

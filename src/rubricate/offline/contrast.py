@@ -170,14 +170,14 @@ def bearing_of(response: str, prompt: str) -> float:
     """What speaks for a response as an answer to the prompt; higher is better.
 
     The logarithm of the number of different content words that the prompt does not already have (repeating
-    oneself or the question adds nothing), a little for different figures, less the share of stock phrases. A
-    refusal, an answer that breaks off, and text that speaks to a grader each take some of it away. Chosen
-    among some twenty surface signals on preferences (`benchmarks/offline_engine.py` says what it is worth).
+    oneself or the question adds nothing), less the share of stock phrases. A refusal, an answer that breaks
+    off, and text that speaks to a grader each take some of it away. Chosen among some twenty surface signals
+    on preferences (`benchmarks/offline_engine.py` says what it is worth).
     """
     sentences = sentences_of(response)
     honest = without_such(sentences, prompt)
     passage, n_words = Passage(honest), len(words_in(response[:_READ]))
-    substance = math.log1p(passage.n_own_words(prompt)) + 0.2 * math.log1p(passage.n_figures(prompt))
+    substance = math.log1p(passage.n_own_words(prompt))
     refuses = re.search(
         r"\b(?:i(?:'m| am) (?:sorry|unable)|i can(?:not|'t|’t)|as an ai)\b", response[:400], re.IGNORECASE
     )

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from rubricate.offline.stock import without_stock
 from rubricate.offline.words import Passage
@@ -99,37 +98,28 @@ def cues_for(prompt: str, most: int = 2) -> list[Cue]:
     return [cue for cue in CUES if cue.kinds & kinds][:most]
 
 
-Measure = Literal["breadth", "figures"]
-_LEVELS: dict[Measure, str] = {
-    "breadth": "Covers the subject in breadth: at least {} different content words of its own.",
-    "figures": "Is concrete: gives at least {} different figures of its own.",
-}
-_LEVELS_AGAIN = {
-    measure: re.compile(re.escape(text).replace(r"\{\}", r"(\d+)")) for measure, text in _LEVELS.items()
-}
+_BREADTH = "Covers the subject in breadth: at least {} different content words of its own."
+_BREADTH_AGAIN = re.compile(re.escape(_BREADTH).replace(r"\{\}", r"(\d+)"))
 
 
-def level(measure: Measure, at_least: int) -> str:
+def breadth(at_least: int) -> str:
     """The criterion that a response says so many different things.
 
-    Breadth counts different content words, figures different numbers, that the prompt has not; sentences with
-    stock phrases do not count. A proxy, but one that does not grow by repetition.
+    Counts different content words that the prompt has not; sentences with stock phrases do not count. A
+    proxy, but one that does not grow by repetition.
     """
-    return _LEVELS[measure].format(at_least)
+    return _BREADTH.format(at_least)
 
 
-def level_of(criterion_text: str) -> tuple[Measure, int] | None:
-    """The measure and the number in a criterion of `level`, or None for any other text."""
-    for measure, pattern in _LEVELS_AGAIN.items():
-        if match := pattern.fullmatch(criterion_text):
-            return measure, int(match[1])
-    return None
+def breadth_asked(criterion_text: str) -> int | None:
+    """The number in a criterion of `breadth`, or None for any other text."""
+    match = _BREADTH_AGAIN.fullmatch(criterion_text)
+    return int(match[1]) if match else None
 
 
-def reading_of(measure: Measure, sentences: Sequence[str], prompt: str) -> int:
-    """How much of the measure these sentences have."""
-    solid = Passage(without_stock(sentences))
-    return solid.n_own_words(prompt) if measure == "breadth" else solid.n_figures(prompt)
+def breadth_of(sentences: Sequence[str], prompt: str) -> int:
+    """How many different content words these sentences have of their own."""
+    return Passage(without_stock(sentences)).n_own_words(prompt)
 
 
 _CREATIVE = re.compile(

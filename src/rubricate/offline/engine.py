@@ -16,13 +16,12 @@ from rubricate.domain.judgement import Verdict, unjudged
 from rubricate.domain.rubric import Criterion, Rubric
 from rubricate.offline.contrast import better_supported, points_of
 from rubricate.offline.cues import (
-    Measure,
+    breadth,
+    breadth_asked,
+    breadth_of,
     cue_of,
     cues_for,
     is_creative,
-    level,
-    level_of,
-    reading_of,
     sentences_with,
 )
 from rubricate.offline.hostile import speaks_to_the_grader, without_such
@@ -34,6 +33,7 @@ from rubricate.offline.words import Passage, criterion_terms, overlap, sentences
 _ENOUGH = 0.6
 _STEEPNESS = 6.0
 _NUMBER_MISSING = 0.15
+_BREADTH_STEP = 5
 _EVIDENCE = 300
 _MOST_CRITERIA = 10
 _MOST_AFTER_REFINING = 14
@@ -79,9 +79,9 @@ class OfflineGrader:
             marked = sentences_with(cue, passage.sentences)
             evidence = marked[0][:_EVIDENCE] if marked else None
             return Verdict("met" if len(marked) >= cue.wanted else "unmet", by="offline", evidence=evidence)
-        asked = level_of(text)
+        asked = breadth_asked(text)
         if asked is not None:
-            reached = reading_of(asked[0], passage.sentences, prompt.text) >= asked[1]
+            reached = breadth_of(passage.sentences, prompt.text) >= asked
             return Verdict("met" if reached else "unmet", by="offline")
         return self._by_words(passage, text)
 
@@ -138,9 +138,9 @@ class OfflineProposer:
     async def refine(self, prompt: Prompt, rubric: Rubric, pair: tuple[Response, Response]) -> Rubric:
         """The rubric with up to three criteria that only the better of the pair is meant to meet.
 
-        Better is the one that keeps more of the rules, else the better supported one. New are levels of
-        breadth and of figures between the two, and points that only the better one makes. The rubric itself
-        when the two say the same or no point stands on its own. The order of the pair does not matter.
+        Better is the one that keeps more of the rules, else the better supported one. New are a breadth
+        between the two, and points that only the better one makes. The rubric itself when the two say the
+        same or no point stands on its own. The order of the pair does not matter.
         """
         first, second = sorted(response.text for response in pair)
         better = _by_rules(rubric, prompt.text, first, second)
@@ -151,8 +151,8 @@ class OfflineProposer:
             return rubric
         winner, loser = (first, second) if better == 0 else (second, first)
         known = [criterion.text for criterion in rubric.criteria]
-        levels = [] if _limits_length(rubric) else _levels_between(loser, winner, prompt.text)
-        new = [(text, 2.0) for text in levels if text not in known]
+        broader = [] if _limits_length(rubric) else _breadth_between(loser, winner, prompt.text)
+        new = [(text, 2.0) for text in broader if text not in known]
         new += [(text, 1.0) for text in _new_points(winner, loser, prompt.text, known)]
         added = [
             Criterion(id, text, weight)
@@ -172,19 +172,12 @@ def _by_rules(rubric: Rubric, prompt: str, first: str, second: str) -> int | Non
     return None if kept[0] == kept[1] else int(kept[1] > kept[0])
 
 
-def _levels_between(less: str, more: str, prompt: str) -> list[str]:
-    """Criteria of breadth and figures whose round number the second text reaches and the first does not."""
+def _breadth_between(less: str, more: str, prompt: str) -> list[str]:
+    """The criterion of a breadth, in a round number, that the second text reaches and the first does not."""
     sides = [without_such(sentences_of(text), prompt) for text in (less, more)]
-    steps: list[tuple[Measure, int]] = (
-        [("breadth", 5)] if is_creative(prompt) else [("breadth", 5), ("figures", 2)]
-    )
-    found = []
-    for measure, step in steps:
-        low, high = (reading_of(measure, side, prompt) for side in sides)
-        number = math.ceil((low + high) / 2 / step) * step
-        if low < number <= high:
-            found.append(level(measure, number))
-    return found
+    low, high = (breadth_of(side, prompt) for side in sides)
+    number = math.ceil((low + high) / 2 / _BREADTH_STEP) * _BREADTH_STEP
+    return [breadth(number)] if low < number <= high else []
 
 
 def _limits_length(rubric: Rubric) -> bool:

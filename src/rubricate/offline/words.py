@@ -210,11 +210,6 @@ class Passage:
         agree = all(places for term, places in where if term.is_number)
         return Support(got / total * depth, self.sentences[carrier], agree)
 
-    def n_figures(self, prompt: str) -> int:
-        """How many different numbers the passage has that the prompt has not."""
-        own = self._places.keys() - {term.stem for term in terms(prompt)}
-        return sum(root[:1].isdigit() for root in own)
-
     def n_own_words(self, prompt: str) -> int:
         """How many different content words the passage has that the prompt has not."""
         return len(self._places.keys() - {term.stem for term in terms(prompt)})
