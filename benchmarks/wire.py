@@ -22,7 +22,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import aiohttp
 import msgspec
-from tests.fake_server import server_process
 
 from rubricate.domain.conversation import Message
 from rubricate.llm.chat import Request
@@ -31,6 +30,7 @@ from rubricate.llm.endpoint import Endpoint
 from rubricate.llm.http import HttpChat
 from rubricate.llm.retry import RetryChat
 from rubricate.llm.throttle import ThrottledChat
+from tests.fake_server import server_process
 
 TEXT = "word " * 280
 Rates = tuple[float, float]

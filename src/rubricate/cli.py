@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-
 def _leave(code: int | None, **_: object) -> None:
     """A command's result is its exit code."""
     raise typer.Exit(code or 0)
@@ -143,24 +142,30 @@ def rollouts(
         list[str] | None,
         typer.Option("--models", help="Models, or `paper` for the sixteen of the paper (the default)."),
     ] = None,
-    num_responses_per_model: Annotated[int, typer.Option("--num-responses-per-model", min=1)] = 1,
+    num_responses_per_model: Annotated[
+        int, typer.Option("--num-responses-per-model", help="Draws a model owes to each prompt.", min=1)
+    ] = 1,
     num_prompts: Annotated[
         int | None, typer.Option("--num-prompts", help="Only this many prompts, drawn by content.")
     ] = None,
     sequential: Annotated[bool, typer.Option("--sequential", help="The first ones instead.")] = False,
-    temperature: Annotated[float, typer.Option("--temperature", min=0, max=2)] = 1.0,
-    top_p: Annotated[float, typer.Option("--top-p", min=0, max=1)] = 0.95,
+    temperature: Annotated[float, typer.Option("--temperature", help="Sent as it is.", min=0, max=2)] = 1.0,
+    top_p: Annotated[float, typer.Option("--top-p", help="Sent as it is.", min=0, max=1)] = 0.95,
     max_tokens: Annotated[int, typer.Option("--max-tokens", help="0: the provider's default.", min=0)] = 0,
     num_workers: Annotated[int, typer.Option("--num-workers", help="Calls in flight.", min=1)] = 16,
     api_max_retries: Annotated[
         int, typer.Option("--api-max-retries", help="Further tries of a call that fails by itself.", min=0)
     ] = 3,
-    base_url: Annotated[str | None, typer.Option("--base-url")] = None,
+    base_url: Annotated[
+        str | None, typer.Option("--base-url", help="Where to ask, in place of the environment's address.")
+    ] = None,
     input_file: Annotated[
         str | None, typer.Option("--input-file", help="Prompts (default: data/sample_prompts.json).")
     ] = None,
-    output_dir: Annotated[str, typer.Option("--output-dir")] = "data",
-    output_filename: Annotated[str | None, typer.Option("--output-filename")] = None,
+    output_dir: Annotated[str, typer.Option("--output-dir", help="Folder of the output.")] = "data",
+    output_filename: Annotated[
+        str | None, typer.Option("--output-filename", help="Without: the official name is made.")
+    ] = None,
     existing_file: Annotated[
         str | None, typer.Option("--existing-file", help="Responses to keep and to complete.")
     ] = None,
@@ -217,6 +222,22 @@ def report(run_folder: Annotated[Path, typer.Argument(help="The folder of a run.
         raise RunError(f"{run_folder} is no run folder")
     _console().print(str(write_report(run_folder)), markup=False, highlight=False, soft_wrap=True)
     return 0
+
+
+@app.command()
+def theory(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The folder to write to.", file_okay=False)
+    ] = Path("theory"),
+    max_kl: Annotated[
+        float | None,
+        typer.Option("--max-kl", help="Where both axes end, in nats (as in the paper: 8 and 4)."),
+    ] = None,
+) -> int:
+    """Draw Figures 2a and 2b of the paper from closed forms: SVG, PNG and the numbers as CSV."""
+    from rubricate.commands.theory import theory as draw
+
+    return draw(output, max_kl, _console())
 
 
 @app.command()

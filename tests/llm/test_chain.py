@@ -7,7 +7,6 @@ import subprocess
 import sys
 
 import pytest
-from tests.fake_server import FakeServer
 
 from rubricate.domain.conversation import Message
 from rubricate.errors import RunStopped
@@ -17,6 +16,7 @@ from rubricate.llm.endpoint import Endpoint
 from rubricate.llm.http import HttpChat
 from rubricate.llm.retry import RetryChat
 from rubricate.llm.throttle import ThrottledChat
+from tests.fake_server import FakeServer
 
 
 def asked(number: int) -> Request:

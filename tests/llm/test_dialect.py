@@ -7,9 +7,8 @@ import json
 from typing import Any
 
 import pytest
-from tests.fake_server import FakeServer, Raw, error_body
-
 from llama_server import LlamaEndpoint
+
 from rubricate.domain.conversation import Message
 from rubricate.errors import BadRequest, ChatError, ChatTimeout, Unavailable
 from rubricate.llm.chat import Request, Schema
@@ -17,6 +16,7 @@ from rubricate.llm.dialect import Dialect, MemoryDialects
 from rubricate.llm.endpoint import Endpoint
 from rubricate.llm.failures import Refusal
 from rubricate.llm.http import HttpChat
+from tests.fake_server import FakeServer, Raw, error_body
 
 SCHEMA = Schema("answer", {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]})
 

@@ -8,7 +8,6 @@ import json
 from typing import Any
 
 import pytest
-from tests.fake_server import FakeServer, Raw, completion
 
 from rubricate.domain.conversation import Message
 from rubricate.errors import (
@@ -24,6 +23,7 @@ from rubricate.errors import (
 from rubricate.llm.chat import Reply, Request, Usage
 from rubricate.llm.endpoint import Endpoint
 from rubricate.llm.http import HttpChat
+from tests.fake_server import FakeServer, Raw, completion
 
 KEY = "sk-secret-0123456789"
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import aiohttp
 import pytest
-
 from llama_server import SLOTS, LlamaEndpoint
+
 from rubricate.domain.rubric import Rubric
 from rubricate.llm.chat import Reply, Schema
 from rubricate.steps.grade import verdict_schema

@@ -223,7 +223,7 @@ def test_a_pool_of_another_run_is_refused():
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
     """The file that is missing is named; a broken line has its number."""
-    with pytest.raises(RunError, match="is no run folder: config.yaml is missing"):
+    with pytest.raises(RunError, match=r"is no run folder: config\.yaml is missing"):
         write_report(tmp_path)
     assert not list(tmp_path.iterdir())
     folder = write_run(tmp_path / "run", kept())

@@ -27,7 +27,7 @@ def show_plan(order: Order, console: Console, *, as_json: bool = False) -> int:
     if as_json:
         console.print_json(json.dumps({step: msgspec.to_builtins(spend) for step, spend in bill.items()}))
         return 0
-    console.print(f"{size}, up to {settings.workflow.max_iterations} rounds")
+    console.print(f"{size}, {_rounds(settings.workflow.max_iterations)}")
     if not bill:
         console.print(f"Everything is played by {OFFLINE!r}: no call, no token, no cost.")
         return 0
@@ -64,3 +64,7 @@ def _table(bill: Mapping[Step, Spend]) -> Table:
         row = (f"{spend.calls:,}", f"{spend.prompt_tokens:,}", f"{spend.completion_tokens:,}", usd)
         table.add_row(name, *row, style="bold" if name == "total" else None)
     return table
+
+
+def _rounds(n: int) -> str:
+    return "no rounds" if n == 0 else "one round" if n == 1 else f"up to {n} rounds"

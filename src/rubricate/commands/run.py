@@ -228,8 +228,8 @@ def _concluded(folder: RunFolder, session: dict[str, Any]) -> Summary:
 def _stopped(stop: Exception, folder: RunFolder, order: Order, console: Console) -> int:
     """Says why the run stopped, what is kept, and how to go on."""
     code = 128 + stop.signal_number if isinstance(stop, Interrupted) else STOPPED
-    why = f"stopped by {stop}" if isinstance(stop, Interrupted) else str(stop)
-    console.print(f"[bold]Stopped[/bold]: {_escaped(why)}", soft_wrap=True)
+    why = f" by {stop}" if isinstance(stop, Interrupted) else f": {_escaped(str(stop))}"
+    console.print(f"[bold]Stopped[/bold]{why}", soft_wrap=True)
     console.print(
         f"{folder.n_done} of {len(folder.intake)} prompts are finished; "
         "every reply that was paid for is in the ledger. To go on:",

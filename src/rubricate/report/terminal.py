@@ -42,7 +42,7 @@ def closing_lines(summary: Summary, run_folder: Path) -> Iterator[Text]:
     yield _line("calls", _took(summary))
     if _verdicts(summary):
         yield _line("verdicts", _verdicts(summary))
-    if summary.session:
+    if summary.session and summary.total.calls:
         told = (f"{name.replace('_', ' ')} {value}" for name, value in summary.session.items())
         yield _line("this session", words.one_line(", ".join(told), 2 * LONGEST))
     if summary.set_aside_total:
@@ -80,6 +80,8 @@ def _reasons(summary: Summary) -> Iterator[Text]:
 
 def _took(summary: Summary) -> str:
     total = summary.total
+    if not total.calls:
+        return "none: no role was played by a model"
     tokens = f"{words.count(total.prompt_tokens)} tokens in, {words.count(total.completion_tokens)} out"
     return f"{words.count(total.calls)} · {tokens} · {words.usd(total.cost_usd)}"
 

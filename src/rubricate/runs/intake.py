@@ -19,6 +19,7 @@ import msgspec
 
 from rubricate.domain.conversation import Message, Pool, Prompt, Response, SetAside, derived_id
 from rubricate.domain.identity import chance_of
+from rubricate.llm.thinking import strip_thinking
 from rubricate.runs.rows import Row, rows_of
 
 _PROMPT = ("prompt", "question", "instruction", "messages", "conversation")
@@ -277,7 +278,7 @@ def _message(row: Row, turn: Any, field: str) -> Message:
 
 
 def _response_of(row: Row, entry: Any, place: int, id: str, *, flat: bool) -> Response | SetAside:
-    """A response, or what was set aside and why: failures, error texts, empty texts."""
+    """A response without its leading reasoning, or what was set aside and why."""
     field = "" if flat else f"responses[{place}]"
     given: Mapping[str, Any] = entry if isinstance(entry, Mapping) else {"response": entry}
     key = next((key for key in _TEXT if given.get(key) is not None), None)
@@ -299,7 +300,10 @@ def _response_of(row: Row, entry: Any, place: int, id: str, *, flat: bool) -> Re
         return SetAside(id, name, f"an error text: {_short(text)}")
     if not text.strip():
         return SetAside(id, name, "an empty text")
-    return Response(text, generator, gold, finish)
+    answer = strip_thinking(text)
+    if not answer.strip():
+        return SetAside(id, name, "reasoning only, without an answer")
+    return Response(answer, generator, gold, finish)
 
 
 def is_error_text(text: str) -> bool:

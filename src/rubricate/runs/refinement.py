@@ -58,8 +58,8 @@ async def refine_prompt(pool: Pool, crew: Crew, rules: Rules, initial: Rubric | 
         rubric = msgspec.structs.replace(rubric, lineage=Lineage(crew.proposer.name))
     first, rounds = rubric, list[Round]()
     tried: list[tuple[str, str]] = []
-    why = (
-        f"all {rules.max_iterations} rounds were played" if rules.max_iterations else "no round was asked for"
+    why = {0: "no round was asked for", 1: "the one round was played"}.get(
+        rules.max_iterations, f"all {rules.max_iterations} rounds were played"
     )
     while len(rounds) < rules.max_iterations:
         playing = in_play(rules.policy, pool.responses, tried)

@@ -27,7 +27,15 @@ from rubricate.settings.schema import OFFLINE, Settings
 from rubricate.settings.secrets import Access, access
 from rubricate.settings.wiring import Line, Wiring
 from rubricate.steps.asking import Manner
-from rubricate.steps.crew import CheckedGrader, Crew, ModelGrader, ModelJudge, ModelProposer, RecallingGrader
+from rubricate.steps.crew import (
+    CheckedGrader,
+    CountedGrader,
+    Crew,
+    ModelGrader,
+    ModelJudge,
+    ModelProposer,
+    RecallingGrader,
+)
 from rubricate.steps.roles import Grader, Judge, Proposer
 from rubricate.steps.sample import Sampling
 
@@ -266,8 +274,10 @@ async def _crews(
                 manner(models.verifier),
                 settings.grade.criteria_per_call,
                 repaired=lambda: meter.count("grade", repaired=1),
-                asked=lambda n, silent: meter.count("grade", verdicts_asked=n, verdicts_unjudged=silent),
             )
+        grader = CountedGrader(
+            grader, lambda n, silent: meter.count("grade", verdicts_asked=n, verdicts_unjudged=silent)
+        )
         if settings.grade.checks:
             grader = CheckedGrader(grader, decided=lambda n: meter.count("grade", verdicts_by_program=n))
         if settings.grade.reuse:

@@ -70,7 +70,6 @@ class ModelGrader:
     manner: Manner
     criteria_per_call: int | None = None
     repaired: Callable[[], None] = _nothing
-    asked: Callable[[int, int], None] = field(default=lambda n, n_unjudged: None)
 
     @property
     def name(self) -> str:
@@ -86,9 +85,7 @@ class ModelGrader:
         parts = await gathered(
             grade(self.chat, self.manner, prompt, response, chunk, repaired=self.repaired) for chunk in chunks
         )
-        verdicts = tuple(verdict for part in parts for verdict in part)
-        self.asked(len(verdicts), sum(not verdict.is_judged for verdict in verdicts))
-        return verdicts
+        return tuple(verdict for part in parts for verdict in part)
 
 
 @dataclass(frozen=True)
@@ -106,6 +103,28 @@ class ModelJudge:
     async def compare(self, prompt: Prompt, first: Response, second: Response) -> Preference:
         """See `steps.compare`."""
         return await compare(self.chat, self.manner, prompt, first, second)
+
+
+@dataclass(frozen=True)
+class CountedGrader:
+    """A grader around another, model or engine, that tells how many verdicts it was asked for, and how many
+    of them it did not give."""
+
+    inner: Grader
+    asked: Callable[[int, int], None]
+
+    @property
+    def name(self) -> str:
+        """The inner grader's."""
+        return self.inner.name
+
+    async def grade(
+        self, prompt: Prompt, response: Response, criteria: Sequence[Criterion]
+    ) -> tuple[Verdict, ...]:
+        """The verdicts of the inner grader."""
+        verdicts = await self.inner.grade(prompt, response, criteria)
+        self.asked(len(verdicts), sum(not verdict.is_judged for verdict in verdicts))
+        return verdicts
 
 
 @dataclass(frozen=True)
