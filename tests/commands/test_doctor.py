@@ -76,7 +76,7 @@ def test_a_good_endpoint_is_asked_once_for_all_its_roles(
     lines = told(*MODEL, "gate.judge=model", f"api.base_url={server.base_url}")
     said = lines_of(lines, "ok")
     roles = "proposer and verifier and judge"
-    assert f"{roles}: {server.base_url} answers, and lists 1 models (key from LITELLM_KEY)" in said
+    assert f"{roles}: {server.base_url} answers, and lists 1 model (key from LITELLM_KEY)" in said
     assert f"{roles}: model 'model' answers" in said
     assert any("JSON schemas are followed" in line for line in said)
     assert "secret" not in "\n".join(lines)

@@ -11,10 +11,11 @@ from rubricate.errors import (
     AccountError,
     BadAnswer,
     BadRequest,
-    ChatError,
     ChatTimeout,
     RateLimited,
     ReplyError,
+    RubricateError,
+    RunError,
     RunStopped,
     ServerFault,
     Unavailable,
@@ -187,7 +188,7 @@ async def test_results_come_in_the_order_of_the_input() -> None:
 
 
 @pytest.mark.parametrize("depth", [1, 3])
-async def test_when_one_fails_the_others_stop(depth: int) -> None:
+async def test_when_one_breaks_the_others_stop(depth: int) -> None:
     """The siblings are cancelled, and the error comes alone, however deep it was gathered."""
     started, stopped = asyncio.Event(), []
 
@@ -200,19 +201,38 @@ async def test_when_one_fails_the_others_stop(depth: int) -> None:
 
     async def fail() -> None:
         await started.wait()
-        raise Unavailable("down")
+        raise RunError("disk full")
 
     async def nested(level: int) -> None:
         await (gathered([nested(level - 1)]) if level else fail())
 
-    with pytest.raises(ChatError) as raised:
+    with pytest.raises(RunError) as raised:
         await asyncio.wait_for(gathered([wait_for_ever("a"), nested(depth), wait_for_ever("b")]), 5)
-    assert str(raised.value) == "down"
+    assert str(raised.value) == "disk full"
     assert sorted(stopped) == ["a", "b"]
 
 
+@pytest.mark.parametrize("failure", [Unavailable("down"), RunStopped("the budget is spent")])
+async def test_what_is_paid_for_is_waited_for(failure: RubricateError) -> None:
+    """A lost call and a stop leave the siblings in flight to their end; then the error is raised."""
+    failed, ended = asyncio.Event(), []
+
+    async def lose() -> None:
+        failed.set()
+        raise failure
+
+    async def finish(name: str) -> None:
+        await failed.wait()
+        await asyncio.sleep(0)
+        ended.append(name)
+
+    with pytest.raises(type(failure)):
+        await asyncio.wait_for(gathered([finish("a"), lose(), finish("b")]), 5)
+    assert sorted(ended) == ["a", "b"]
+
+
 async def test_of_several_errors_one_is_raised() -> None:
-    """Callers know single errors; the first to fail is told."""
+    """Callers know single errors: the first one of the input, whichever failed first."""
 
     async def fail(name: str) -> None:
         raise Unavailable(name)

@@ -58,7 +58,11 @@ async def inspect(question: Question, call_s: float, total_s: float) -> list[Fin
     try:
         async with asyncio.timeout(total_s):
             listed = await listed_models(endpoint, call_s)
-            names = "lists no models" if listed is None else f"lists {len(listed)} models"
+            names = (
+                "lists no models"
+                if listed is None
+                else f"lists {len(listed)} model{'s' if len(listed) != 1 else ''}"
+            )
             findings.append(Finding("ok", f"{endpoint.base_url} answers, and {names} ({key})"))
             findings += await _asked(question, listed, call_s)
     except Unavailable as failure:
@@ -77,6 +81,10 @@ async def inspect(question: Question, call_s: float, total_s: float) -> list[Fin
     return findings
 
 
+def _models(n: int) -> str:
+    return "1 model" if n == 1 else f"{n} models"
+
+
 async def _asked(question: Question, listed: tuple[str, ...] | None, call_s: float) -> list[Finding]:
     model = question.model
     if urlsplit(question.endpoint.base_url).hostname == "api.openai.com":
@@ -91,8 +99,11 @@ async def _asked(question: Question, listed: tuple[str, ...] | None, call_s: flo
     async with HttpChat(question.endpoint, connections=1, timeout_s=call_s) as chat:
         await chat.ask(request)
         dialect = chat.dialects[model]
-    unlisted = "" if listed is None or model in listed else ", though it is not in the list"
-    return [Finding("ok", f"model {model!r} answers{unlisted}"), *_manners(question, dialect)]
+    answers = Finding("ok", f"model {model!r} answers")
+    if listed is not None and model not in listed:
+        said = f"model {model!r} answers, though it is not in the list: some servers answer to any name"
+        answers = Finding("warning", said)
+    return [answers, *_manners(question, dialect)]
 
 
 def _manners(question: Question, dialect: Dialect) -> list[Finding]:

@@ -13,7 +13,7 @@ import msgspec
 
 from rubricate.domain.conversation import Message
 from rubricate.domain.identity import key_of
-from rubricate.errors import BadAnswer, ReplyError, RunStopped, ServerFault
+from rubricate.errors import BadAnswer, ChatError, ReplyError, RunStopped, ServerFault
 from rubricate.llm.chat import Chat, Reply, Request, Schema
 
 Read = TypeVar("Read")
@@ -93,26 +93,26 @@ async def ask_for(
 async def gathered(coroutines: Iterable[Coroutine[Any, Any, Read]]) -> list[Read]:
     """The results of all, in order of the input.
 
-    When one fails the others are cancelled and it is raised. But when one is stopped (`RunStopped`: the
-    budget is spent, the circuit open) no further call gets through anyway, and those on their way are
-    paid for: they are waited for before the stop is raised.
+    When the run is stopped or a call has failed for good, what the others have on their way is paid for:
+    they are waited for, and then the first of these errors, in order of the input, is raised. Any other
+    error (a bug, a full disk) cancels the others.
     """
-    stops: list[RunStopped] = []
+    lost: dict[int, RunStopped | ChatError] = {}
 
-    async def ended(coroutine: Coroutine[Any, Any, Read]) -> list[Read]:
+    async def ended(place: int, coroutine: Coroutine[Any, Any, Read]) -> list[Read]:
         try:
             return [await coroutine]
-        except RunStopped as stop:
-            stops.append(stop)
+        except (RunStopped, ChatError) as failure:
+            lost[place] = failure
             return []
 
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(ended(coroutine)) for coroutine in coroutines]
+            tasks = [group.create_task(ended(*numbered)) for numbered in enumerate(coroutines)]
     except BaseExceptionGroup as failures:  # undone: callers know single errors, not groups of them
         raise _first(failures) from None
-    if stops:
-        raise stops[0]
+    if lost:
+        raise lost[min(lost)]
     return [result for task in tasks for result in task.result()]
 
 
