@@ -133,18 +133,15 @@ Said = dict[tuple[str, str], str]
 
 
 def said(exchanges: Sequence[Exchange]) -> Said:
-    """The verdicts that the model gave once and only once in a reply, by response and criterion."""
+    """The verdicts that the model gave, by response and criterion."""
     verdicts: Said = {}
     for exchange in exchanges:
         response, criteria = frame(exchange.question, "response"), frame(exchange.question, "criteria")
         if response is None or criteria is None or exchange.choice["finish_reason"] != "stop":
             continue
-        entries = json.loads(exchange.choice["message"]["content"])["verdicts"]
-        times = Counter(entry["id"] for entry in entries)
         text_by_id = dict(line.split(": ", 1) for line in criteria.split("\n"))
-        for entry in entries:
-            if times[entry["id"]] == 1:
-                verdicts[response, text_by_id[entry["id"]]] = entry["verdict"]
+        for id, word in json.loads(exchange.choice["message"]["content"]).items():
+            verdicts[response, text_by_id[id]] = word
     return verdicts
 
 

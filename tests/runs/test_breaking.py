@@ -174,7 +174,7 @@ class TestSignals:
             assert forks.end() == code, out(folder)
             said = out(folder).strip().splitlines()
             finished = (folder / "workflow_outs/out/journal.jsonl").read_bytes().count(b"\n")
-            assert said[-3] == f"Stopped: stopped by {name}"
+            assert said[-3] == f"Stopped by {name}"
             assert said[-2].startswith(f"{finished} of 12 prompts are finished")
             assert KEY not in out(folder)
             before, kept = server.n_requests, n_kept(folder)
