@@ -27,8 +27,9 @@ fix: $(DEV)  ## what the formatter and the linter can mend
 	$(BIN)/ruff format $(CODE)
 	$(BIN)/ruff check --fix $(CODE)
 
-docs: $(DEV)  ## docs/cli.md and docs/config.md from the code
+docs: $(DEV)  ## the pages and pictures that are made from the code
 	$(BIN)/python docs/generate.py
+	$(BIN)/python docs/pictures.py
 
 golden: $(DEV)  ## rewrites prompts and pages that tests compare with; look at the difference
 	RUBRICATE_REWRITE_GOLDEN=1 $(BIN)/python -m pytest -q tests/steps tests/report -k golden

@@ -245,6 +245,8 @@ def main() -> None:
     made |= {page: with_blocks(page.read_text(encoding="utf-8"), blocks) for page in PAGES}
     stale = [path for path, text in made.items() if not _is(path, text)]
     if "--check" in sys.argv:
+        # The recording is drawn by rich, whose next version may draw the same lines in another way.
+        stale = [path for path in stale if path.name != "run.svg"]
         if stale:
             sys.exit(f"not up to date: {', '.join(path.name for path in stale)}; run `make docs`")
         return
