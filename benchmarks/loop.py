@@ -48,21 +48,11 @@ def serve() -> None:
     from tests.fake_server import FakeServer
 
     async def stay() -> None:
-        async with FakeServer(play) as server:
-            server.requests = _Forgetful()  # type: ignore[assignment]
+        async with FakeServer(play, keeps_requests=False) as server:
             print(server.base_url, flush=True)
             await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
 
-    asyncio.run(stay(), loop_factory=uvloop.new_event_loop) if sys.version_info >= (3, 12) else uvloop.run(
-        stay()
-    )
-
-
-class _Forgetful(list[object]):
-    """Keeps nothing, so that the server's memory stays out of the picture."""
-
-    def append(self, item: object) -> None:
-        del item
+    uvloop.run(stay())
 
 
 def bare(base_url: str, n_calls: int, concurrency: int) -> dict[str, float]:

@@ -18,7 +18,7 @@ from rubricate.llm.sqlite_file import Batch, Durability, SqliteFile, in_words
 
 Record = TypeVar("Record")
 
-_LINGER_S = 0.002
+_LINGER_S = 0.005
 """How long a write waits for others to share its commit: nothing beside the call that it keeps."""
 
 _BATCH_ROWS = 500

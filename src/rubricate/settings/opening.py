@@ -250,7 +250,8 @@ async def _crews(
         retry_temperature=api.retry_temperature,
         max_tokens=api.max_tokens,
     )
-    recorded = partial(ledger.verdicts, watermark=verdicts_up_to)
+    # A run that began on an empty ledger has no earlier verdicts to look up.
+    recorded = partial(ledger.verdicts, watermark=verdicts_up_to) if verdicts_up_to else None
 
     def crew(meter: Meter, memory: Memory) -> Crew:
         proposer: Proposer

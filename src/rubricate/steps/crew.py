@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from rubricate.domain.checks import decide, is_decidable
 from rubricate.domain.conversation import Prompt, Response
@@ -81,6 +82,8 @@ class ModelGrader:
     ) -> tuple[Verdict, ...]:
         """See `steps.grade`; one call for each chunk of criteria."""
         size = self.criteria_per_call or len(criteria) or 1
+        if len(criteria) <= size:
+            return await grade(self.chat, self.manner, prompt, response, criteria, repaired=self.repaired)
         chunks = [criteria[start : start + size] for start in range(0, len(criteria), size)]
         parts = await gathered(
             grade(self.chat, self.manner, prompt, response, chunk, repaired=self.repaired) for chunk in chunks
@@ -190,8 +193,14 @@ class RecallingGrader:
 
 def verdict_keys(grader: str, prompt: Prompt, response: Response, criteria: Sequence[Criterion]) -> list[str]:
     """Content keys of verdicts: grader (with its parameters and template), prompt, text and criterion."""
-    about = (grader, prompt.key, response.text_key)
-    return [key_of("verdict", *about, criterion.key) for criterion in criteria]
+    about = key_of("about", grader, prompt.key, response.text_key)
+    return [_verdict_key(about, criterion.text) for criterion in criteria]
+
+
+@lru_cache(maxsize=100_000)
+def _verdict_key(about: str, criterion: str) -> str:
+    """Remembered, since a pool is looked up in full on every round, and little of it is new."""
+    return key_of("verdict", about, criterion)
 
 
 async def _completed(
