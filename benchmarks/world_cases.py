@@ -215,3 +215,16 @@ def size_cases() -> list[Case]:
         for policy in POLICIES
         for size in (2, 4, 8, 16, 32)
     ]
+
+
+def drop_cases() -> list[Case]:
+    """How readily the refiner drops what both responses meet, for `exclude_used` with the gate."""
+    return [
+        Case(f"drops {chance:g}", great(16), 1, 4, "exclude_used", True, dials=dropping(chance))
+        for chance in (0, 0.1, 0.4)
+    ]
+
+
+def dropping(chance: float) -> Dials:
+    """The usual dials with another chance of dropping."""
+    return Dials(proposer=ProposerDials(drops=chance))

@@ -59,8 +59,14 @@ models:
 def cli_page() -> str:
     """Every command with its arguments and flags, from the functions that `cli.py` registers."""
     commands = {info.callback.__name__: info.callback for info in app.registered_commands if info.callback}
+    for group in app.registered_groups:
+        under = group.typer_instance.registered_commands if group.typer_instance else []
+        commands |= {f"{group.name} {info.name}": info.callback for info in under if info.callback}
     lines = ["# Commands", "", MADE, "", str(app.info.help), "", "| command | does |", "|---|---|"]
-    lines += [f"| [{name}](#rubricate-{name}) | {command.__doc__} |" for name, command in commands.items()]
+    lines += [
+        f"| [{name}](#rubricate-{name.replace(' ', '-')}) | {command.__doc__} |"
+        for name, command in commands.items()
+    ]
     lines += ["", EXIT_CODES, "", EVERY_COMMAND]
     for name, command in commands.items():
         lines += ["", f"## rubricate {name}", "", str(command.__doc__), ""]

@@ -95,10 +95,12 @@ def test_commands_can_be_typed(name: str) -> None:
             continue
         words = _official(words)
         assert words[0] in group.commands, words  # type: ignore[attr-defined]
-        if len(words) == 1:  # a command by its name
+        command, words = group.commands[words[0]], words[1:]  # type: ignore[attr-defined]
+        if words and words[0] in getattr(command, "commands", {}):
+            command, words = command.commands[words[0]], words[1:]
+        if not words:  # a command by its name
             continue
-        command = group.commands[words[0]]  # type: ignore[attr-defined]
-        given = command.make_context(f"rubricate {words[0]}", list(words[1:])).params
+        given = command.make_context("rubricate", list(words)).params
         if "overrides" in given:
             load_settings(given.get("config_name", "iterative"), given["overrides"] or ())
 
