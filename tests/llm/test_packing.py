@@ -19,6 +19,14 @@ def test_what_is_packed_is_unpacked(text):
     assert PACKER.unpack(PACKER.pack(text)) == text
 
 
+def test_a_header_that_lost_its_size_is_damage():
+    """Found by the property below: one flipped bit says that a frame is empty."""
+    packed = bytearray(PACKER.pack(bytes(60)))
+    packed[5] ^= 2
+    with pytest.raises(ValueError, match="damaged"):
+        PACKER.unpack(bytes(packed))
+
+
 @given(st.binary(min_size=1, max_size=400), st.data())
 def test_no_damaged_value_is_taken_for_another(text, data):
     """A flipped bit in a compressed value is an error or harmless, never a different text."""

@@ -52,9 +52,12 @@ class Packer:
         if value[0] != _DICTIONARY_1:
             raise ValueError(f"it needs dictionary {value[0]}, which a newer rubricate may have")
         try:
-            return self._unpack(memoryview(value)[1:])
+            text = self._unpack(memoryview(value)[1:])
         except zstandard.ZstdError as error:
             raise ValueError(f"its bytes are damaged ({error})") from error
+        if len(text) < _TOO_SHORT:  # a header that lost its size: such a text is not compressed
+            raise ValueError("its bytes are damaged (no content)")
+        return text
 
 
 @cache
