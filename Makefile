@@ -8,7 +8,7 @@ DEV    := $(VENV)/.installed-dev
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 CODE   := src tests benchmarks docs
 
-.PHONY: run test check fix docs golden system clean
+.PHONY: run test check fix docs golden fuzz system clean
 
 run: $(RUN)  ## the whole loop on the sample pool, offline
 	@$(BIN)/rubricate run --config-name iterative files.responses_file=sample \
@@ -33,6 +33,10 @@ docs: $(DEV)  ## the pages and pictures that are made from the code
 
 golden: $(DEV)  ## rewrites prompts and pages that tests compare with; look at the difference
 	RUBRICATE_REWRITE_GOLDEN=1 $(BIN)/python -m pytest -q tests/steps tests/report -k golden
+
+fuzz: $(DEV)  ## the properties on ten times as many examples, other ones every time
+	RUBRICATE_FUZZ=1 $(BIN)/python -m pytest -n 2 tests/domain tests/steps tests/llm tests/runs tests/offline \
+		tests/theory tests/world
 
 # The browser of tests/report; without it, and without the right to install it, those tests are skipped.
 system:

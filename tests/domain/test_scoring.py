@@ -112,11 +112,13 @@ def test_exactly_the_floor_is_enough_at_every_scale() -> None:
 
 @given(cases(), st.floats(0, 1))
 def test_below_the_floor_there_is_no_score(case: Case, floor: float) -> None:
-    """A score exists only if the judged weight reaches the floor and a positive criterion is among it."""
+    """A score exists only if the judged weight reaches the floor, all of it and its positive part alone."""
     rubric, said = case
     weights = [int(criterion.weight) for criterion in rubric.criteria]
     judged = sum(abs(weight) for weight, mark in zip(weights, said, strict=True) if mark != "?")
-    share = Fraction(judged, sum(abs(weight) for weight in weights))
+    good = [(weight, mark) for weight, mark in zip(weights, said, strict=True) if weight > 0]
+    good_share = Fraction(sum(w for w, mark in good if mark != "?"), sum(w for w, _ in good))
+    share = min(good_share, Fraction(judged, sum(abs(weight) for weight in weights)))
     assume(abs(share - Fraction(floor)) > Fraction(1, 10**6))
     is_known = share > floor and any(w > 0 and m != "?" for w, m in zip(weights, said, strict=True))
     assert (score(rubric, marks(said), floor) is not None) == is_known
