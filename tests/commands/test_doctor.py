@@ -260,3 +260,13 @@ def test_a_folder_that_is_a_file(folder: Path) -> None:
     """An output folder that cannot be one is wrong."""
     (folder / "workflow_outs").write_text("")
     assert disk_finding("output", folder / "workflow_outs", 10**12).mark == "wrong"
+
+
+def test_gpus_are_told_of_even_where_none_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who plans to serve a model here wants to know; a machine without one is well all the same."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    told = io.StringIO()
+    offline = ("models.verifier=offline", "models.rubric_generator=offline")
+    assert examine("iterative", offline, None, Console(file=told, width=200)) == 0
+    assert "GPU: 2 visible; only a backend of vllm needs one" in told.getvalue()

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from rubricate.errors import DataError, SettingsError
+from rubricate.settings import opening
 from rubricate.settings.loading import known_keys, load_settings, settings_of_file, yaml_of
 from rubricate.settings.schema import Settings
 
@@ -199,3 +200,14 @@ class TestConfigs:
             for key in (inner if isinstance(inner, dict) else [None])
         }
         assert leaves == known_keys()
+
+
+def test_the_wording_of_our_prompts_is_part_of_what_a_run_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A record that was made with other prompts is not taken for a finished one; speed and place of a run are
+    no part of what it is."""
+    settings = load_settings("iterative")
+    before = opening.identity_of(settings)
+    assert opening.identity_of(load_settings("iterative", ["api.workers=3", "ledger=x.sqlite"])) == before
+    assert opening.identity_of(load_settings("iterative", ["gate.enabled=false"])) != before
+    monkeypatch.setattr(opening, "template", lambda step: f"another wording to {step}")
+    assert opening.identity_of(settings) != before

@@ -162,6 +162,9 @@ def _local_servers(settings: Settings, env: Mapping[str, str]) -> Iterator[Findi
             yield Finding("ok", f"{role}: {engine.command} is installed and will serve {model}")
     if vllm_models:
         yield from _gpus(settings.vllm, len(vllm_models), env)
+    else:
+        n_gpus = len(visible_gpus(env, _GPU_S))
+        yield Finding("ok", f"GPU: {n_gpus or 'none'} visible; only a backend of vllm needs one")
 
 
 def _gpus(settings: VllmSettings, n_servers: int, env: Mapping[str, str]) -> Iterator[Finding]:

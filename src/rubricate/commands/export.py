@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 from rich.console import Console
 
 from rubricate.errors import RunError, SettingsError
 from rubricate.runs.folder import RunFolder
 from rubricate.runs.outputs import write_dataset, write_official, write_rubrics
-
-Format = Literal["official", "dataset", "jsonl"]
 
 
 def export(run_folder: Path, format: str, output: Path | None, console: Console) -> int:

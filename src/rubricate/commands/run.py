@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 from rich.console import Console
+from rich.text import Text
 
 from rubricate.commands.progress import RunProgress
 from rubricate.commands.session import Interrupted, in_loop
@@ -128,12 +129,12 @@ def run(order: Order, console: Console) -> int:
     settings, begun = settings_for(order)
     initial, env = initial_of(settings), environment()
     check_reach(settings, env)
-    folder = begun or folder_of(settings)
+    folder, identity = begun or folder_of(settings), identity_of(settings)
     if begun is None:
         if folder.exists():
             raise RunError(f"{folder} exists already: choose another files.output_dir, or add --resume")
         with intake_of(settings) as intake:
-            keys = record_keys(intake, identity_of(settings), initial)
+            keys = record_keys(intake, identity, initial)
             watermark = in_loop(_watermark(ledger_path(settings), keys))
             create(folder, config=yaml_of(settings), intake=intake, verdicts_up_to=watermark)
     else:
@@ -141,6 +142,7 @@ def run(order: Order, console: Console) -> int:
             draft.write_text(yaml_of(settings), encoding="utf-8")
     started = time.monotonic()
     with RunFolder(folder) as open_folder:
+        open_folder.keys = keys if begun is None else record_keys(open_folder.intake, identity, initial)
         try:
             session = in_loop(_work(open_folder, settings, env, initial, console, resumed=begun is not None))
             session["seconds"] = round(time.monotonic() - started, 1)
@@ -190,7 +192,6 @@ async def _work(
         verdicts_up_to=folder.origin.verdicts_up_to,
         say=lambda line: console.print(line, markup=False, highlight=False),
     ) as plant:
-        folder.keys = record_keys(folder.intake, plant.plant.identity, initial)
         total, done = len(folder.keys), folder.n_done
         if resumed:
             console.print(f"resuming {folder.path}: {done} of {total} prompts are finished", markup=False)
@@ -228,8 +229,8 @@ def _concluded(folder: RunFolder, session: dict[str, Any]) -> Summary:
 def _stopped(stop: Exception, folder: RunFolder, order: Order, console: Console) -> int:
     """Says why the run stopped, what is kept, and how to go on."""
     code = 128 + stop.signal_number if isinstance(stop, Interrupted) else STOPPED
-    why = f" by {stop}" if isinstance(stop, Interrupted) else f": {_escaped(str(stop))}"
-    console.print(f"[bold]Stopped[/bold]{why}", soft_wrap=True)
+    why = f" by {stop}" if isinstance(stop, Interrupted) else f": {stop}"
+    console.print(Text.assemble(("Stopped", "bold"), why), soft_wrap=True)
     console.print(
         f"{folder.n_done} of {len(folder.intake)} prompts are finished; "
         "every reply that was paid for is in the ledger. To go on:",
@@ -238,9 +239,3 @@ def _stopped(stop: Exception, folder: RunFolder, order: Order, console: Console)
     again = [f"resume.path={folder.path}"]
     console.print(f"  rubricate run {shlex.join(again)}", markup=False, highlight=False, soft_wrap=True)
     return code
-
-
-def _escaped(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)

@@ -83,11 +83,6 @@ class Child:
         """The server's process id, which is its group's too; None before it is started."""
         return int(self._said) if self._said.endswith(b"\n") else None
 
-    @property
-    def has_ended(self) -> bool:
-        """Whether the process and all its descendants are gone."""
-        return self._ended.done()
-
     async def ended(self) -> int:
         """The exit code, once the process and all its descendants are gone; 128 + n for signal n."""
         return await asyncio.shield(self._ended)

@@ -79,8 +79,8 @@ class RunFolder:
             opened.callback(self.journal.close)
             self._opened = opened.pop_all()
         self.keys: list[str] = []
-        self._sampled: dict[str, Pool] = {}
-        self._read_sampled()
+        self._sampled: dict[str, int] = {}
+        self._find_sampled()
 
     def __enter__(self) -> RunFolder:
         return self
@@ -91,13 +91,15 @@ class RunFolder:
     def pool(self, place: int) -> Pool:
         """The pool of a prompt by its place in the input, with the responses sampled by the run, if any."""
         pool = self.intake[place]
-        return self._sampled.get(pool.prompt.id, pool)
+        return self._sampled_pool(pool.prompt.id) or pool
 
     def add_sampled(self, pool: Pool) -> None:
         """Keeps a pool that the run filled up by sampling."""
-        if self._sampled.get(pool.prompt.id) != pool:
-            self._sampled[pool.prompt.id] = pool
-            append_line(self.path / SAMPLED, msgspec.json.encode(pool))
+        if self._sampled_pool(pool.prompt.id) != pool:
+            path = self.path / SAMPLED
+            start = path.stat().st_size if path.exists() else 0
+            append_line(path, msgspec.json.encode(pool))
+            self._sampled[pool.prompt.id] = start
 
     @property
     def n_done(self) -> int:
@@ -110,14 +112,23 @@ class RunFolder:
         """Pool and record of every finished prompt, in input order; to be gone through again and again."""
         return Finished(self)
 
-    def _read_sampled(self) -> None:
-        path = self.path / SAMPLED
+    def _sampled_pool(self, id: str) -> Pool | None:
+        """The newest line of `sampled.jsonl` on a prompt: the texts stay on disk, as those of the input."""
+        start = self._sampled.get(id)
+        if start is None:
+            return None
+        with (self.path / SAMPLED).open("rb") as file:
+            file.seek(start)
+            return msgspec.json.decode(file.readline(), type=Pool)
+
+    def _find_sampled(self) -> None:
+        path, at = self.path / SAMPLED, 0
         if path.is_file():
             cut_torn_line(path)
             with path.open("rb") as file:
                 for line in file:
-                    pool = msgspec.json.decode(line, type=Pool)
-                    self._sampled[pool.prompt.id] = pool
+                    self._sampled[msgspec.json.decode(line, type=Pool).prompt.id] = at
+                    at += len(line)
 
 
 class Finished:

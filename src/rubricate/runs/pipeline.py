@@ -34,16 +34,14 @@ Memory = dict[str, Verdict]
 class Plant:
     """What a run works with.
 
-    `crew` gives the roles of one prompt, counted by its meter, with a memory for its verdicts. `identity`
-    is the content key of all settings that shape a result. `remember` stores the verdicts of a finished
-    prompt for later runs, those of programs excepted: they cost nothing, and other runs may not want them.
-    `fill_up` samples responses for a pool that has too few; None: pools stay as
-    they are.
+    `crew` gives the roles of one prompt, counted by its meter, with a memory for its verdicts. `remember`
+    stores the verdicts of a finished prompt for later runs, those of programs excepted: they cost nothing,
+    and other runs may not want them. `fill_up` samples responses for a pool that has too few; None: pools
+    stay as they are.
     """
 
     crew: Callable[[Meter, Memory], Crew]
     rules: Rules
-    identity: str
     prices: Prices
     remember: Callable[[Mapping[str, Verdict]], Awaitable[None]]
     fill_up: Callable[[Pool, Meter], Awaitable[Pool]] | None = None
@@ -51,7 +49,10 @@ class Plant:
 
 
 def record_keys(intake: Intake, identity: str, initial: RubricFile) -> list[str]:
-    """The key of each prompt's record, by place: pool, settings, and the rubric it starts from."""
+    """The key of each prompt's record, by place: pool, settings, and the rubric it starts from.
+
+    `identity` is the content key of all settings that shape a result.
+    """
     keys = []
     for pool in intake:
         start = initial.of(pool.prompt)
@@ -78,7 +79,8 @@ async def work_off(
 
     async def worker() -> None:
         for place in owed:
-            pool, memory = folder.pool(place), Memory()
+            # Filled up anew from the input: what was drawn before is in the ledger, failed draws are owed.
+            pool, memory = folder.pool(place) if plant.fill_up is None else folder.intake[place], Memory()
             record = await _finish(folder, plant, pool, initial.of(pool.prompt), memory)
             # First the verdicts, then the line: who is stopped in between replays and stores them again.
             await plant.remember({key: memory[key] for key in sorted(memory) if memory[key].by != "check"})

@@ -7,12 +7,13 @@ number of calls is the one when every refinement is accepted; refusals and `offl
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from math import ceil
 
 import msgspec
 
-from rubricate.domain.conversation import Pool
+from rubricate.domain.conversation import Pool, Response
 from rubricate.domain.record import Spend, Step
 from rubricate.domain.rubric import Criterion, Rubric
 from rubricate.domain.scoring import TOP
@@ -31,7 +32,7 @@ class Assumed(msgspec.Struct, frozen=True):
     new_criteria_per_round: int = 4
     criterion_characters: int = 130
     characters_per_token: float = 4.0
-    verdict_tokens: int = 14
+    verdict_tokens: int = 8
     response_tokens: int = 700
 
 
@@ -76,7 +77,8 @@ class _Bill:
     def add(self, pool: Pool, initial: Rubric | None) -> None:
         prompt_text = pool.prompt.text
         lengths = [len(response.text) for response in pool.responses]
-        lengths += self._sampled(len(prompt_text), len(lengths))
+        lengths += self._sampled(pool)
+        frame = len(question(pool.prompt, Response("x"), [Criterion("c1", "x")])) - 6
         rules, assumed = self.shape.rules, self.assumed
         criteria = len(initial.criteria) if initial else assumed.criteria
         written = criteria * (assumed.criterion_characters + 50)
@@ -87,7 +89,7 @@ class _Bill:
         places = list(range(len(playing)))
         for _ in range(rules.max_iterations):
             if rules.policy != "first_two":
-                self._grade(pool, places, playing, graded, total)
+                self._grade(frame, places, playing, graded, total)
             if len(places) < 2:
                 break
             pair = places[:2]
@@ -97,19 +99,20 @@ class _Bill:
             total += assumed.new_criteria_per_round
             if rules.gate:
                 top = 2 if rules.policy == "first_two" else TOP
-                self._grade(pool, places[:top], playing, graded, total)
+                self._grade(frame, places[:top], playing, graded, total)
                 if self.shape.judge:
                     for _ in range(2):
                         self._count("judge", self.shape.judge, len(template("compare")) + texts - written, 40)
             if rules.policy == "exclude_used":
                 places = places[2:]
         if rules.score_final:
-            self._grade(pool, list(range(len(playing))), playing, graded, total)
+            self._grade(frame, list(range(len(playing))), playing, graded, total)
 
     def _grade(
-        self, pool: Pool, places: list[int], lengths: list[int], graded: dict[int, int], total: int
+        self, frame: int, places: list[int], lengths: list[int], graded: dict[int, int], total: int
     ) -> None:
-        """One grading of each place on what it was not graded on yet."""
+        """One grading of each place on what it was not graded on yet; `frame` is the length of a question but
+        for the response and the criteria."""
         if not self.shape.grader:
             return
         for place in places:
@@ -118,27 +121,20 @@ class _Bill:
             if new <= 0:
                 continue
             size = self.shape.criteria_per_call or new
-            for _ in range(ceil(new / size)):
-                asked = min(size, new)
+            for start in range(0, new, size):
+                asked = min(size, new - start)
                 listed = asked * (self.assumed.criterion_characters + 6)
-                frame = self._frame(pool) + lengths[place] + listed
                 replied = asked * self.assumed.verdict_tokens * self.assumed.characters_per_token
-                self._count("grade", self.shape.grader, frame, replied)
+                self._count("grade", self.shape.grader, frame + lengths[place] + listed, replied)
 
-    def _frame(self, pool: Pool) -> int:
-        """Characters of a grading question but for the response and the criteria."""
-        from rubricate.domain.conversation import Response
-
-        empty = question(pool.prompt, Response("x"), [Criterion("c1", "x")])
-        return len(empty) - 6
-
-    def _sampled(self, prompt_length: int, have: int) -> list[int]:
+    def _sampled(self, pool: Pool) -> list[int]:
         """Lengths of the responses that will be sampled, which are assumed."""
-        tokens, lengths = self.assumed.response_tokens, list[int]()
-        for model in self.shape.samplers if have == 0 else ():
-            for _ in range(self.shape.responses_per_model):
-                written = tokens * self.assumed.characters_per_token
-                self._count("sample", model, prompt_length, written)
+        have = Counter(response.generator for response in pool.responses)
+        lengths = list[int]()
+        for model in self.shape.samplers:
+            for _ in range(self.shape.responses_per_model - have[model]):
+                written = self.assumed.response_tokens * self.assumed.characters_per_token
+                self._count("sample", model, len(pool.prompt.text), written)
                 lengths.append(int(written))
         return lengths
 

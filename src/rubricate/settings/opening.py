@@ -26,7 +26,7 @@ from rubricate.runs.rollouts import fill_up, models_of
 from rubricate.settings.schema import OFFLINE, Settings
 from rubricate.settings.secrets import Access, access
 from rubricate.settings.wiring import Line, Wiring
-from rubricate.steps.asking import Manner
+from rubricate.steps.asking import Manner, template
 from rubricate.steps.crew import (
     CheckedGrader,
     CountedGrader,
@@ -112,8 +112,8 @@ def shape_of(settings: Settings) -> Shape:
 
 
 def identity_of(settings: Settings) -> str:
-    """Content key of all settings that shape a result. Where models run, how fast, for how much money and
-    into which folder does not."""
+    """Content key of all that shapes a result: settings, and the texts of our prompts. Where models run, how
+    fast, for how much money and into which folder does not."""
     api = settings.api
     return key_of(
         "settings",
@@ -126,6 +126,7 @@ def identity_of(settings: Settings) -> str:
         settings.workflow.pitfalls,
         [api.max_retries, api.retry_temperature, api.temperature, api.max_tokens],
         settings.random_seed,
+        [template(step) for step in ("propose", "grade", "refine", "compare")],
     )
 
 
@@ -184,7 +185,6 @@ async def opened(
         plant = Plant(
             crew=await _crews(settings, env, wiring, servers, ledger, verdicts_up_to),
             rules=rules_of(settings),
-            identity=identity_of(settings),
             prices=prices,
             remember=ledger.keep_verdicts,
             fill_up=await _filler(settings, env, wiring),
@@ -264,7 +264,7 @@ async def _crews(
                 manner(models.rubric_generator),
                 seed=settings.random_seed,
                 pitfalls=settings.workflow.pitfalls,
-                repaired=lambda: meter.count("refine", repaired=1),
+                repaired=lambda step: meter.count(step, repaired=1),
             )
         grader: Grader
         if grading is None:

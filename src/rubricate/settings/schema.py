@@ -12,7 +12,6 @@ from rubricate.llm.engines import LlamaCppSettings, VllmSettings
 
 Backend = Literal["api", "vllm", "llamacpp"]
 AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
-AtLeastTwo = Annotated[int, msgspec.Meta(ge=2)]
 NotNegative = Annotated[int, msgspec.Meta(ge=0)]
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]

@@ -15,6 +15,7 @@ from rubricate.domain.checks import decide, is_decidable
 from rubricate.domain.conversation import Prompt, Response
 from rubricate.domain.identity import key_of
 from rubricate.domain.judgement import Preference, Verdict
+from rubricate.domain.record import Step
 from rubricate.domain.rubric import Criterion, Rubric
 from rubricate.llm.chat import Chat
 from rubricate.steps.asking import Manner, gathered, template
@@ -38,7 +39,7 @@ class ModelProposer:
     manner: Manner
     seed: int = 0
     pitfalls: bool = False
-    repaired: Callable[[], None] = _nothing
+    repaired: Callable[[Step], None] = field(default=lambda step: None)
 
     @property
     def name(self) -> str:
@@ -47,7 +48,13 @@ class ModelProposer:
 
     async def propose(self, prompt: Prompt) -> Rubric:
         """See `steps.propose`."""
-        return await propose(self.chat, self.manner, prompt, pitfalls=self.pitfalls, repaired=self.repaired)
+        return await propose(
+            self.chat,
+            self.manner,
+            prompt,
+            pitfalls=self.pitfalls,
+            repaired=lambda: self.repaired("propose"),
+        )
 
     async def refine(self, prompt: Prompt, rubric: Rubric, pair: tuple[Response, Response]) -> Rubric:
         """See `steps.refine`."""
@@ -59,7 +66,7 @@ class ModelProposer:
             pair,
             seed=self.seed,
             pitfalls=self.pitfalls,
-            repaired=self.repaired,
+            repaired=lambda: self.repaired("refine"),
         )
 
 
