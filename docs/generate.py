@@ -57,7 +57,7 @@ models:
 
 
 def cli_page() -> str:
-    """Every command with its arguments and flags, from the functions that `cli.py` registers."""
+    """Every command with its arguments and flags, from the functions that the roof registers."""
     commands = {info.callback.__name__: info.callback for info in app.registered_commands if info.callback}
     for group in app.registered_groups:
         under = group.typer_instance.registered_commands if group.typer_instance else []

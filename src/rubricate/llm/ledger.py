@@ -47,6 +47,17 @@ class Ledger(Protocol):
         """
         ...
 
+    async def claim(self, key: str) -> bool:
+        """Whether the request of this key may be paid for here: no other opened ledger, in whatever process
+        or on whatever machine, has a claim on it. Given back by `release`, or by the death of the process.
+        Whoever gets one looks into the ledger again: the reply may just have been kept.
+        """
+        ...
+
+    async def release(self, key: str) -> None:
+        """Gives a claim back, once the reply is kept or will not come."""
+        ...
+
     async def verdicts(self, keys: Sequence[str], watermark: int) -> dict[str, Verdict]:
         """The verdicts known for these keys, of those that were kept up to the watermark.
 

@@ -13,6 +13,7 @@ from typing import Any, Self, TypeVar
 from rubricate.domain.judgement import Verdict
 from rubricate.errors import DataError, RubricateError, RunError
 from rubricate.llm.chat import Reply
+from rubricate.llm.claims import FileClaims
 from rubricate.llm.packing import Packer, decoded, encoded
 from rubricate.llm.sqlite_file import Batch, Durability, SqliteFile, in_words
 
@@ -41,6 +42,7 @@ class SqliteLedger:
         self._packer = Packer()
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
         self._file: SqliteFile | None = None
+        self._claims: FileClaims | None = None
         self._gathering: Batch | None = None
         self._waiters: list[asyncio.Future[Batch]] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -52,6 +54,7 @@ class SqliteLedger:
             self._file = await self._loop.run_in_executor(
                 self._executor, SqliteFile, self._path, self._durability
             )
+            self._claims = FileClaims(self._path.with_name(self._path.name + "-claims"))
         except RubricateError:
             self._executor.shutdown(wait=False)
             raise
@@ -66,6 +69,8 @@ class SqliteLedger:
             await self._loop.run_in_executor(self._executor, file.close)
         finally:
             self._executor.shutdown(wait=False)
+            if self._claims is not None:
+                self._claims.close()
         if error is None and self._failure is not None:
             raise self._failure
 
@@ -85,6 +90,16 @@ class SqliteLedger:
         self._batch().replies.append(row)
         earlier = (await self._committed()).earlier.get(row[0])
         return reply if earlier is None else self._read(earlier, Reply)
+
+    async def claim(self, key: str) -> bool:
+        """Whether the request of this key may be paid for here, and by no other process of this machine."""
+        assert self._claims is not None, "a ledger is used inside of its `async with`"
+        return self._claims.claim(key)
+
+    async def release(self, key: str) -> None:
+        """Gives a claim back."""
+        assert self._claims is not None, "a ledger is used inside of its `async with`"
+        self._claims.release(key)
 
     async def verdicts(self, keys: Sequence[str], watermark: int) -> dict[str, Verdict]:
         """The verdicts known for these keys, of those that were kept up to the watermark."""
