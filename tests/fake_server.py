@@ -16,6 +16,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import os
 import random
 import subprocess
 import sys
@@ -50,7 +51,7 @@ Hook = Callable[[dict[str, Any]], str | Raw]
 class FakeServer:
     """Answers `POST .../chat/completions` with what `answer(request)` says, and `GET .../models`.
 
-    `answer` returns the content, or a `Raw`; None answers "ok" to all without reading the request.
+    `answer` returns the content, or a `Raw`; None answers `content` to all without reading the request.
     `faults` are used up one per request (None: no fault); afterwards `rates` (fault -> probability, seeded)
     decide. A fault is a status ("503", "429/2" with `Retry-After: 2`), something on the line (`reset`,
     `cut_body`, `hang`, `drip`), or an odd 200 (the methods of `OddAnswers`).
@@ -72,6 +73,7 @@ class FakeServer:
         models: tuple[str, ...] = ("model",),
         huge_bytes: int = 4 * 1024 * 1024,
         keeps_requests: bool = True,
+        content: str = "ok",
     ):
         self.answer, self.latency_s, self.api_key, self.models = answer, latency_s, api_key, models
         self.faults, self.rates, self.refuses = list(faults), rates or {}, refuses or {}
@@ -81,7 +83,7 @@ class FakeServer:
         self.connections: set[_Connection] = set()
         self.base_url = ""
         self._chance = random.Random(seed)
-        self._fixed = Raw(completion("ok")).encoded()
+        self._fixed = Raw(completion(content)).encoded()
         self._seen = asyncio.Event()
 
     async def __aenter__(self) -> FakeServer:
@@ -297,9 +299,11 @@ def _bearer(head: bytes) -> str:
 
 
 @contextlib.contextmanager
-def server_process(latency_s: float = 0.0) -> Iterator[str]:
-    """A server with a fixed answer in a process of its own; gives its base URL."""
-    command = [sys.executable, str(Path(__file__)), "--latency", str(latency_s)]
+def server_process(latency_s: float = 0.0, content: str = "ok", core: int | None = None) -> Iterator[str]:
+    """A server with a fixed answer in a process of its own, on a core of its own if one is named; gives its
+    base URL."""
+    command = [sys.executable, str(Path(__file__)), "--latency", str(latency_s), "--content", content]
+    command += [] if core is None else ["--core", str(core)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None and process.stdin is not None
         try:
@@ -308,8 +312,8 @@ def server_process(latency_s: float = 0.0) -> Iterator[str]:
             process.stdin.close()
 
 
-async def _serve(latency_s: float, port: int) -> None:
-    server = FakeServer(latency_s=latency_s)
+async def _serve(latency_s: float, port: int, content: str) -> None:
+    server = FakeServer(latency_s=latency_s, content=content)
     await server.start(port)
     print(server.base_url, flush=True)
     reader = asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
@@ -321,9 +325,13 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="A fake server of chat completions, for benchmarks.")
     parser.add_argument("--latency", type=float, default=0.0, help="seconds")
     parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--content", default="ok")
+    parser.add_argument("--core", type=int, default=None)
     arguments = parser.parse_args()
+    if arguments.core is not None:
+        os.sched_setaffinity(0, {arguments.core})
     with contextlib.suppress(ImportError):
         import uvloop
 
         asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-    asyncio.run(_serve(arguments.latency, arguments.port))
+    asyncio.run(_serve(arguments.latency, arguments.port, arguments.content))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
+from itertools import cycle
 from typing import Any, TypeVar
 
 import msgspec
@@ -41,14 +42,25 @@ def template(name: str) -> str:
 
 def fill(text: str, slots: Mapping[str, str]) -> str:
     """The template with its `{{slots}}` filled in one pass, so that what is filled in is never a template."""
-    return re.sub(r"\{\{(\w+)\}\}", lambda slot: slots[slot.group(1)], text)
+    plain, *rest = _pieces(text)
+    return plain + "".join(
+        slots[piece] if is_slot else piece for piece, is_slot in zip(rest, cycle((True, False)), strict=False)
+    )
 
 
+@cache
+def _pieces(text: str) -> tuple[str, ...]:
+    """The template cut at its slots: plain text, the name of a slot, plain text, and so on."""
+    return tuple(re.split(r"\{\{(\w+)\}\}", text))
+
+
+@lru_cache(maxsize=4096)
 def framed(name: str, text: str) -> str:
     """The text in a frame that it cannot close: the tag ends in digits of the text's own content key.
 
     To write its own closing tag a text would have to contain a digest of itself. The frame depends on
     nothing but the text, so equal questions stay equal and a server's prefix cache still serves them.
+    Frames are remembered: a prompt stands in all of its questions, a response in those of each round.
     """
     tag = f"{name}-{key_of('frame', text)[:16]}"
     return f"<{tag}>\n{text}\n</{tag}>"
