@@ -5,10 +5,10 @@
 A local server that does nothing answers each question with one and the same grading of eight criteria, at
 once or after a fixed latency. The client grades responses that all differ, in three ways that take turns:
 
-bare       encode, post, read the content: aiohttp on uvloop, no error looked at, nothing kept
-rubricate  a grading as a run does it: question, ledger (SQLite), claim, budget, circuit, retry, throttle,
-           HTTP, verdicts read one by one
-pyreqwest  the same over the fast client (`api.client=pyreqwest`), where it is installed
+bare     encode, post, read the content: aiohttp on uvloop, no error looked at, nothing kept
+aiohttp  a grading as a run does it: question, ledger (SQLite), claim, budget, circuit, retry, throttle,
+         HTTP, verdicts read one by one
+swift    the same over the wire that a run takes for plain http (`api.client=swift`, which needs httptools)
 
 Server and client have a core each, every measurement is a process of its own, and the ways take turns inside
 a round, so that a noisy machine is noisy for all. Medians of the rounds. The ideal rate at a latency is
@@ -36,8 +36,9 @@ sys.path.insert(0, str(ROOT))
 N_CRITERIA = 8
 REPLY = json.dumps({f"c{n}": "met" if n % 3 else "unmet" for n in range(1, N_CRITERIA + 1)})
 FILLER = " ".join(f"Sentence {number} says a little more." for number in range(30))
-WAYS = ("bare", "rubricate", "pyreqwest")
+WAYS = ("bare", "aiohttp", "swift")
 _SERVER_CORE, _CLIENT_CORE = 0, 1
+_CALLERS = 4  # gradings under way for each call in flight, as in a run: some of them wait for the ledger
 
 
 def seconds_of(latency_s: float, concurrency: int) -> float:
@@ -87,7 +88,7 @@ async def graded(base_url: str, n_calls: int, concurrency: int, client: str) -> 
     from rubricate.steps.asking import Manner
     from rubricate.steps.crew import ModelGrader
 
-    api = load_settings("iterative", (f"api.workers={concurrency}",)).api
+    api = load_settings("iterative", (f"api.workers={concurrency}", f"api.client={client}")).api
     prompt, criteria, left = Prompt.of_text("Question?"), _criteria(), iter(range(n_calls))
     with tempfile.TemporaryDirectory() as folder:
         async with SqliteLedger(Path(folder) / "ledger.sqlite") as ledger, AsyncExitStack() as opened:
@@ -102,7 +103,7 @@ async def graded(base_url: str, n_calls: int, concurrency: int, client: str) -> 
                     assert all(verdict.is_judged for verdict in verdicts)
 
             started = time.perf_counter()
-            await asyncio.gather(*(caller() for _ in range(concurrency)))
+            await asyncio.gather(*(caller() for _ in range(_CALLERS * concurrency)))
             seconds = time.perf_counter() - started
             assert chat.n_paid == n_calls, msgspec.to_builtins(wiring.lines)
             return seconds
@@ -125,8 +126,7 @@ def measure(way: str, base_url: str, n_calls: int, concurrency: int) -> dict[str
 
     os.sched_setaffinity(0, {_CLIENT_CORE})
     gc.set_threshold(50_000, 20, 50)
-    client = "pyreqwest" if way == "pyreqwest" else "aiohttp"
-    work = bare if way == "bare" else lambda *given: graded(*given, client)
+    work = bare if way == "bare" else lambda *given: graded(*given, way)
     warm_up = uvloop.run(work(base_url, 500, concurrency))
     assert warm_up > 0
     cpu = time.process_time()
@@ -147,7 +147,9 @@ def main() -> None:
     """Prints the table."""
     from tests.fake_server import server_process
 
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--concurrency", type=int, nargs="*", default=[64, 256, 1024])
     parser.add_argument("--latency", type=float, nargs="*", default=[0.0, 0.1], help="seconds")

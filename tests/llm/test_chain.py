@@ -16,6 +16,7 @@ from rubricate.llm.endpoint import Endpoint
 from rubricate.llm.http import HttpChat
 from rubricate.llm.retry import RetryChat
 from rubricate.llm.throttle import ThrottledChat
+from rubricate.llm.wires.wire import Client
 from tests.fake_server import FakeServer
 
 
@@ -23,7 +24,8 @@ def asked(number: int) -> Request:
     return Request("m", (Message("user", f"What is {number}?"),))
 
 
-async def test_every_question_gets_its_own_answer_through_a_storm() -> None:
+@pytest.mark.parametrize("client", ["aiohttp", "swift"])
+async def test_every_question_gets_its_own_answer_through_a_storm(client: Client) -> None:
     """With a third of all calls failing in nine ways, 400 questions get 400 right answers, and no more
     calls are in flight than workers."""
     kinds = ["429", "429/0.01", "500", "503", "reset", "cut_body", "cut_json", "bad_utf8", "hang"]
@@ -33,7 +35,7 @@ async def test_every_question_gets_its_own_answer_through_a_storm() -> None:
             rates=dict.fromkeys(kinds, 0.037),
             seed=7,
         ) as server,
-        HttpChat(Endpoint(server.base_url), connections=16, timeout_s=0.2) as http,
+        HttpChat(Endpoint(server.base_url), connections=16, timeout_s=0.2, client=client) as http,
     ):
         throttled = ThrottledChat(http, 16)
         retried = RetryChat(throttled, base_s=0.005, cap_s=0.02, tries=20)

@@ -23,9 +23,26 @@ from rubricate.errors import (
 from rubricate.llm.chat import Reply, Request, Usage
 from rubricate.llm.endpoint import Endpoint
 from rubricate.llm.http import HttpChat
+from rubricate.llm.wires.wire import Client
 from tests.fake_server import FakeServer, Raw, completion
 
 KEY = "sk-secret-0123456789"
+
+CLIENTS = ("aiohttp", "swift")
+_client: Client = "auto"
+
+
+@pytest.fixture(params=CLIENTS, autouse=True)
+def client(request: pytest.FixtureRequest) -> Client:
+    """Every law holds over both wires."""
+    global _client
+    _client = request.param
+    return _client
+
+
+def over(endpoint: Endpoint, **settings: Any) -> HttpChat:
+    """A chat over the wire of this test."""
+    return HttpChat(endpoint, client=_client, **settings)
 
 
 def asked(text: str = "Is it so?", **fields: Any) -> Request:
@@ -33,7 +50,7 @@ def asked(text: str = "Is it so?", **fields: Any) -> Request:
 
 
 async def ask(server: FakeServer, request: Request | None = None, **settings: Any) -> Reply:
-    async with HttpChat(Endpoint(server.base_url, KEY), **settings) as chat:
+    async with over(Endpoint(server.base_url, KEY), **settings) as chat:
         return await chat.ask(request or asked())
 
 
@@ -121,7 +138,7 @@ async def test_every_foreign_failure_is_one_of_ours(fault: str, kind: type[ChatE
     the next call on the same chat goes through."""
     async with (
         FakeServer(lambda request: "yes", faults=[fault]) as server,
-        HttpChat(Endpoint(server.base_url, KEY), timeout_s=0.3, max_body_bytes=100_000) as chat,
+        over(Endpoint(server.base_url, KEY), timeout_s=0.3, max_body_bytes=100_000) as chat,
     ):
         with pytest.raises(ChatError) as caught:
             await chat.ask(asked())
@@ -206,7 +223,7 @@ async def test_as_many_calls_as_connections_are_on_their_way() -> None:
     """The pool does not cap concurrency below what was asked for, nor reopen what is open."""
     async with (
         FakeServer(latency_s=0.05) as server,
-        HttpChat(Endpoint(server.base_url), connections=150) as chat,
+        over(Endpoint(server.base_url), connections=150) as chat,
     ):
         await asyncio.gather(*(chat.ask(asked()) for _ in range(300)))
         assert server.peak == 150
@@ -217,7 +234,7 @@ async def test_a_cancelled_call_frees_its_connection() -> None:
     """Cancelling a call that hangs lets the next one use the only connection."""
     async with (
         FakeServer(lambda request: "yes", faults=["hang"]) as server,
-        HttpChat(Endpoint(server.base_url), connections=1) as chat,
+        over(Endpoint(server.base_url), connections=1) as chat,
     ):
         hanging = asyncio.create_task(chat.ask(asked()))
         await server.until(lambda server: server.n_requests == 1)

@@ -245,3 +245,49 @@ def test_no_question_is_ever_paid_twice(tmp_path_factory, asks):
 
     asyncio.run(everything())
     assert not paid or max(paid.values()) == 1
+
+
+async def test_two_ledgers_of_one_file_pay_once_for_what_is_asked_of_both(tmp_path: Path):
+    """Who comes second waits for the reply that the first one pays for, and gets the same."""
+    slow = Slow()
+    async with SqliteLedger(tmp_path / "l") as one, SqliteLedger(tmp_path / "l") as other:
+        first, second = LedgerChat(slow, one), LedgerChat(slow, other)
+        leading = asyncio.create_task(first.ask(a_request()))
+        await slow.begun.wait()
+        following = asyncio.create_task(second.ask(a_request()))
+        await asyncio.sleep(0.05)
+        assert slow.n_asked == 1
+        slow.go.set()
+        assert await leading == await following
+    assert (first.n_paid, second.n_paid, second.n_reused) == (1, 0, 1)
+
+
+async def test_a_claim_is_given_back_by_who_fails_and_by_who_is_cancelled(tmp_path: Path):
+    """The second of two ledgers pays when the first one got nothing."""
+    slow = Slow()
+    async with SqliteLedger(tmp_path / "l") as one, SqliteLedger(tmp_path / "l") as other:
+        first, second = LedgerChat(slow, one), LedgerChat(slow, other)
+        leading = asyncio.create_task(first.ask(a_request()))
+        await slow.begun.wait()
+        following = asyncio.create_task(second.ask(a_request()))
+        leading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await leading
+        slow.go.set()
+        assert (await following).text == "reply 2"
+        slow.error = Unavailable("gone")
+        with pytest.raises(Unavailable):
+            await first.ask(a_request("again"))
+        slow.error = None
+        assert (await second.ask(a_request("again"))).text == "reply 4"
+    assert (first.n_paid, second.n_paid) == (0, 2)
+
+
+async def test_a_closed_ledger_leaves_no_claim(tmp_path: Path):
+    """Closing gives all claims back, as the death of a process does."""
+    async with SqliteLedger(tmp_path / "l") as other:
+        async with SqliteLedger(tmp_path / "l") as one:
+            assert await one.claim("ab" * 16)
+            assert not await other.claim("ab" * 16)
+            assert await other.claim("cd" * 16)
+        assert await other.claim("ab" * 16)

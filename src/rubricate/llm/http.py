@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from io import BytesIO
+from importlib.util import find_spec
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -21,21 +21,18 @@ from rubricate.errors import (
     BadRequest,
     ChatTimeout,
     ServerFault,
-    Unavailable,
+    SettingsError,
 )
 from rubricate.llm.chat import Reply, Request, Usage
 from rubricate.llm.completion import read_completion
 from rubricate.llm.dialect import Dialect, DialectStore, MemoryDialects, is_honoured, probe
 from rubricate.llm.endpoint import Endpoint
 from rubricate.llm.failures import failure_of, quoted, read_refusal
+from rubricate.llm.wires.steady import SteadyWire
+from rubricate.llm.wires.swift import SwiftWire
+from rubricate.llm.wires.wire import Answer, Client, Limits, Wire, told
 
-if TYPE_CHECKING:
-    import aiohttp
-
-_ERROR_BODY_BYTES = 64 * 1024
-_CONNECT_TIMEOUT_S = 30.0
 _PROBE_TIMEOUT_S = 60.0
-_LARGE_BODY_BYTES = 1024 * 1024  # aiohttp asks for a stream from here on
 
 _encode = msgspec.json.Encoder().encode
 
@@ -55,9 +52,10 @@ class HttpChat:
 
     `connections` bounds the calls that can be on their way at once: the workers of the throttle around
     it. `timeout_s` bounds one POST from its first byte to the last of its answer. Replies larger than
-    `max_body_bytes` are not read to their end.
+    `max_body_bytes` are not read to their end. `client` is who posts, see `wire_to`.
 
-    Costs about 0.1 ms of processor time per call, most of it in aiohttp (benchmarks/wire.py).
+    Raises:
+        SettingsError: on entering, a client that is not installed or does not serve this address.
     """
 
     def __init__(
@@ -68,17 +66,16 @@ class HttpChat:
         connections: int = 64,
         timeout_s: float = 300.0,
         max_body_bytes: int = 16 * 1024 * 1024,
+        client: Client = "auto",
     ):
         self._endpoint = endpoint
         self._store = dialects if dialects is not None else MemoryDialects()
-        self._connections, self._timeout_s = connections, timeout_s
-        self._max_body_bytes = max_body_bytes
-        self._url, self._proxy = endpoint.chat_url, endpoint.proxy
+        self._limits, self._client = Limits(connections, timeout_s, max_body_bytes), client
         self._known: dict[str, Dialect] = {}
         self._probes: dict[str, asyncio.Task[Dialect]] = {}
         self._posts = self._resent = self._probings = 0
         self._probe_usage = Usage()
-        self._session: aiohttp.ClientSession | None = None
+        self._wire: Wire | None = None
 
     @property
     def counts(self) -> WireCounts:
@@ -91,14 +88,7 @@ class HttpChat:
         return dict(self._known)
 
     async def __aenter__(self) -> HttpChat:
-        import aiohttp
-
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._connections, limit_per_host=0, ttl_dns_cache=300),
-            timeout=aiohttp.ClientTimeout(total=self._timeout_s, sock_connect=_CONNECT_TIMEOUT_S),
-            headers={"User-Agent": "rubricate", **self._endpoint.headers},
-            cookie_jar=aiohttp.DummyCookieJar(),
-        )
+        self._wire = await wire_to(self._endpoint, self._limits, self._client).__aenter__()
         return self
 
     async def __aexit__(
@@ -108,9 +98,9 @@ class HttpChat:
         for task in probing:
             task.cancel()
         await asyncio.gather(*probing, return_exceptions=True)
-        assert self._session is not None
-        await self._session.close()
-        self._session = None
+        assert self._wire is not None
+        wire, self._wire = self._wire, None
+        await wire.__aexit__(kind, error, trace)
 
     async def ask(self, request: Request) -> Reply:
         """The reply to one request.
@@ -210,58 +200,41 @@ class HttpChat:
         known = msgspec.structs.replace(self._known.get(question.model, Dialect()), structured=None)
         self._probings += 1
         try:
-            async with asyncio.timeout(min(_PROBE_TIMEOUT_S, self._timeout_s)):
+            async with asyncio.timeout(min(_PROBE_TIMEOUT_S, self._limits.timeout_s)):
                 reply = await self._exchange(question, known.merged(asked_with))
         except TimeoutError as error:
             raise ChatTimeout(self._told(question.model, "no answer to a first small question")) from error
         self._probe_usage += reply.usage
         return reply
 
-    async def _post(self, body: bytes, model: str) -> tuple[int, Mapping[str, str], bytes]:
-        """Status, headers and content of the answer.
-
-        Raises:
-            ChatTimeout, Unavailable, AccountError, BadAnswer: what can go wrong below HTTP, and a body
-                that is too large.
-        """
-        import aiohttp
-
-        assert self._session is not None, "an HttpChat is asked inside of its `async with`"
+    async def _post(self, body: bytes, model: str) -> Answer:
+        assert self._wire is not None, "an HttpChat is asked inside of its `async with`"
         self._posts += 1
-        data = body if len(body) < _LARGE_BODY_BYTES else BytesIO(body)
-        try:
-            async with self._session.post(
-                self._url, data=data, proxy=self._proxy, allow_redirects=False
-            ) as answer:
-                content = await self._content(answer, model)
-                return answer.status, answer.headers, content
-        except aiohttp.ConnectionTimeoutError as error:
-            raise Unavailable(self._told(model, "no connection in time")) from error
-        except TimeoutError as error:
-            raise ChatTimeout(self._told(model, f"no answer within {self._timeout_s:g} s")) from error
-        except aiohttp.ClientConnectorCertificateError as error:
-            what = quoted(f"its certificate is not trusted: {error}", self._endpoint)
-            raise AccountError(self._told(model, what)) from error
-        except (aiohttp.ClientError, OSError) as error:
-            what = quoted(f"{type(error).__name__}: {error}", self._endpoint)
-            raise Unavailable(self._told(model, what)) from error
-
-    async def _content(self, answer: aiohttp.ClientResponse, model: str) -> bytes:
-        """The body, or of an error its beginning; a 200 that is too large is left, connection and all."""
-        limit = self._max_body_bytes if answer.status == 200 else _ERROR_BODY_BYTES
-        chunks, size = [], 0
-        async for chunk in answer.content.iter_any():
-            chunks.append(chunk)
-            size += len(chunk)
-            if size > limit:
-                answer.close()
-                if answer.status == 200:
-                    raise BadAnswer(self._told(model, f"the body is larger than {limit} bytes"))
-                break
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        return await self._wire.post(body, model)
 
     def _told(self, model: str, what: str) -> str:
-        return f"{self._endpoint.base_url}, model {model!r}: {what}"
+        return told(self._endpoint, model, what)
+
+
+def wire_to(endpoint: Endpoint, limits: Limits, client: Client = "auto") -> Wire:
+    """The wire to an endpoint. "auto" is the swift one for plain http without a proxy, where httptools is
+    installed, and aiohttp for all else: TLS as the environment wants it (certificates of a company, proxies)
+    is Python's.
+
+    Raises:
+        SettingsError: the swift one is asked for, and httptools is not installed or it does not serve this
+            address.
+    """
+    is_plain = endpoint.base_url.startswith("http://") and endpoint.proxy is None
+    is_there = client != "aiohttp" and find_spec("httptools") is not None
+    if client == "swift" and not (is_plain and is_there):
+        why = (
+            "it is not installed: pip install 'rubricate[fast]'"
+            if is_plain
+            else "it asks plain http only here"
+        )
+        raise SettingsError(f"api.client is 'swift', and {endpoint.base_url} cannot be asked so: {why}")
+    return SwiftWire(endpoint, limits) if is_plain and is_there else SteadyWire(endpoint, limits)
 
 
 def _encoded(body: dict[str, Any]) -> bytes:

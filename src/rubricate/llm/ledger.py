@@ -87,12 +87,17 @@ class Ledger(Protocol):
         ...
 
 
+_FIRST_GLANCE_S, _LONGEST_PAUSE_S = 0.01, 0.5
+"""How often a reply is looked for that another process is paying for."""
+
+
 class LedgerChat:
     """A chat around another that asks only what the ledger does not know.
 
     Every reply that comes back is kept, also one that was cut off or cannot be read: it was paid for, and
     whoever asks again asks for another draw. Errors are never kept. Requests of one key that are asked at
-    the same time are asked once; they share the reply, and also the error.
+    the same time are asked once; they share the reply, and also the error. Where another process that shares
+    the ledger has asked already, its reply is waited for.
     """
 
     def __init__(self, inner: Chat, ledger: Ledger):
@@ -125,24 +130,41 @@ class LedgerChat:
 
     async def _lead(self, key: str, request: Request) -> Reply:
         self._followers[key] = []
-        reply = None
+        reply, is_claimed = None, False
         try:
-            reply = await self._ledger.reply(key)
+            reply = await self._known(key)
+            is_claimed = reply is None
             if reply is not None:
                 self.n_reused += 1
             else:
                 reply = await self._paid(request)
                 reply = await self._kept(key, reply, request.model)
         except RubricateError as error:
+            if is_claimed:
+                await self._ledger.release(key)
             self._settle(key, error)
             raise
         except BaseException:
-            if reply is None:
-                self._settle(key, None)
-            else:
-                self._keep_late(key, reply, request.model)
+            self._end_late(key, reply, request.model, is_claimed=is_claimed)
             raise
+        if is_claimed:
+            await self._ledger.release(key)
         self._settle(key, reply)
+        return reply
+
+    async def _known(self, key: str) -> Reply | None:
+        """The reply of the ledger; or None, and then the claim to pay for it is ours. While another process
+        has it, its reply is waited for: who dies in between loses the claim, and the next one gets it."""
+        pause_s = _FIRST_GLANCE_S
+        while not await self._ledger.claim(key):
+            reply = await self._ledger.reply(key)
+            if reply is not None:
+                return reply
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+        reply = await self._ledger.reply(key)
+        if reply is not None:
+            await self._ledger.release(key)
         return reply
 
     async def _paid(self, request: Request) -> Reply:
@@ -160,13 +182,18 @@ class LedgerChat:
         except (RunError, DataError):
             return reply
 
-    def _keep_late(self, key: str, reply: Reply, model: str) -> None:
-        """Whoever asked is gone, but the reply is paid: it is kept before anyone else may ask for it."""
+    def _end_late(self, key: str, reply: Reply | None, model: str, *, is_claimed: bool) -> None:
+        """Whoever asked is gone. A reply that is there is paid: it is kept before anyone else may ask for it,
+        and then the claim is given back."""
 
-        async def keep() -> None:
-            self._settle(key, await self._kept(key, reply, model))
+        async def end() -> None:
+            kept = None if reply is None else await self._kept(key, reply, model)
+            if is_claimed:
+                with suppress(RunError, DataError):  # closed meanwhile, and all its claims with it
+                    await self._ledger.release(key)
+            self._settle(key, kept)
 
-        task = asyncio.create_task(keep())
+        task = asyncio.create_task(end())
         self._late.add(task)
         task.add_done_callback(self._late.discard)
 

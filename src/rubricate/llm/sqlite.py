@@ -69,8 +69,8 @@ class SqliteLedger:
             await self._loop.run_in_executor(self._executor, file.close)
         finally:
             self._executor.shutdown(wait=False)
-            if self._claims is not None:
-                self._claims.close()
+            claims, self._claims = self._claimed(), None
+            claims.close()
         if error is None and self._failure is not None:
             raise self._failure
 
@@ -93,13 +93,11 @@ class SqliteLedger:
 
     async def claim(self, key: str) -> bool:
         """Whether the request of this key may be paid for here, and by no other process of this machine."""
-        assert self._claims is not None, "a ledger is used inside of its `async with`"
-        return self._claims.claim(key)
+        return self._claimed().claim(key)
 
     async def release(self, key: str) -> None:
         """Gives a claim back."""
-        assert self._claims is not None, "a ledger is used inside of its `async with`"
-        self._claims.release(key)
+        self._claimed().release(key)
 
     async def verdicts(self, keys: Sequence[str], watermark: int) -> dict[str, Verdict]:
         """The verdicts known for these keys, of those that were kept up to the watermark."""
@@ -136,6 +134,11 @@ class SqliteLedger:
         if self._file is None:
             raise RunError(f"{self._path}: the ledger is not open")
         return self._file
+
+    def _claimed(self) -> FileClaims:
+        if self._claims is None:
+            raise RunError(f"{self._path}: the ledger is not open")
+        return self._claims
 
     def _rows(self, question: str, *values: object) -> list[tuple[Any, ...]]:
         reader = self._open().reader

@@ -9,6 +9,7 @@ import msgspec
 
 from rubricate.domain.selection import Policy
 from rubricate.llm.engines import LlamaCppSettings, VllmSettings
+from rubricate.llm.wires.wire import Client
 
 Backend = Literal["api", "vllm", "llamacpp"]
 AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
@@ -71,6 +72,7 @@ class Api(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     requests_per_minute: AtLeastOne | None
     tokens_per_minute: AtLeastOne | None
     structured_output: Literal["auto", "off"]
+    client: Client
 
 
 class Grade(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -88,7 +88,9 @@ class Wiring:
         api = self._api
         learnt = LedgerDialects(self._ledger)
         dialects = learnt if api.structured_output == "auto" else InWords(learnt)
-        http = HttpChat(endpoint, dialects, connections=api.workers, timeout_s=api.timeout_s)
+        http = HttpChat(
+            endpoint, dialects, connections=api.workers, timeout_s=api.timeout_s, client=api.client
+        )
         await self._opened.enter_async_context(http)
         is_openai = urlsplit(endpoint.base_url).hostname == "api.openai.com"
         answering: Chat = PlainNames(http, "openai/") if is_openai else http
