@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import msgspec
 
 from rubricate.domain.identity import key_of
@@ -29,7 +31,7 @@ class Prompt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def key(self) -> str:
         """Content key: messages only, so that a renamed prompt keeps all that was paid for it."""
-        return key_of("prompt", self.messages)
+        return _prompt_key(self.messages)
 
     @property
     def text(self) -> str:
@@ -41,7 +43,26 @@ class Prompt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def derived_id(messages: tuple[Message, ...]) -> str:
     """The id of a prompt that came without one: `p-` and twelve digits of its content key."""
-    return f"p-{key_of('prompt', messages)[:12]}"
+    return f"p-{_prompt_key(messages)[:12]}"
+
+
+# A run asks for the key of a response some fifteen times while its prompt is worked on. The limits bound what
+# these keep in memory: about 10 MB of texts.
+
+
+@lru_cache(maxsize=512)
+def _prompt_key(messages: tuple[Message, ...]) -> str:
+    return key_of("prompt", messages)
+
+
+@lru_cache(maxsize=4096)
+def _response_key(generator: str | None, text: str) -> str:
+    return key_of("response", generator, text)
+
+
+@lru_cache(maxsize=4096)
+def _text_key(text: str) -> str:
+    return key_of("text", text)
 
 
 class Response(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -59,12 +80,12 @@ class Response(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def key(self) -> str:
         """Content key of text and generator: equal texts of two models stay two responses."""
-        return key_of("response", self.generator, self.text)
+        return _response_key(self.generator, self.text)
 
     @property
     def text_key(self) -> str:
         """Content key of the text alone: what a verdict is about."""
-        return key_of("text", self.text)
+        return _text_key(self.text)
 
 
 class SetAside(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
