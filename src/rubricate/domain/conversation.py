@@ -1,8 +1,12 @@
-"""What was asked and what was answered: messages, prompts, responses, pools."""
+"""What was asked and what was answered: messages, prompts, responses, pools.
+
+A run asks for the key of a response some fifteen times while its prompt is worked on, so keys are kept in the
+record once they are known; they are no part of it in any other way.
+"""
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cached_property
 
 import msgspec
 
@@ -16,7 +20,7 @@ class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     content: str
 
 
-class Prompt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Prompt(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     """What the user asked. The `id` is the user's name for it; identity is the content."""
 
     id: str
@@ -28,10 +32,10 @@ class Prompt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         messages = (Message("user", text),)
         return cls(id if id is not None else derived_id(messages), messages)
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Content key: messages only, so that a renamed prompt keeps all that was paid for it."""
-        return _prompt_key(self.messages)
+        return key_of("prompt", self.messages)
 
     @property
     def text(self) -> str:
@@ -43,29 +47,10 @@ class Prompt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def derived_id(messages: tuple[Message, ...]) -> str:
     """The id of a prompt that came without one: `p-` and twelve digits of its content key."""
-    return f"p-{_prompt_key(messages)[:12]}"
+    return f"p-{key_of('prompt', messages)[:12]}"
 
 
-# A run asks for the key of a response some fifteen times while its prompt is worked on. The limits bound what
-# these keep in memory: about 10 MB of texts.
-
-
-@lru_cache(maxsize=512)
-def _prompt_key(messages: tuple[Message, ...]) -> str:
-    return key_of("prompt", messages)
-
-
-@lru_cache(maxsize=4096)
-def _response_key(generator: str | None, text: str) -> str:
-    return key_of("response", generator, text)
-
-
-@lru_cache(maxsize=4096)
-def _text_key(text: str) -> str:
-    return key_of("text", text)
-
-
-class Response(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Response(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     """One answer with its generator (None when unknown).
 
     `gold` is a reference score if the file has one. It is never shown to a model: only reports and
@@ -77,15 +62,15 @@ class Response(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     gold: float | None = None
     finish_reason: str | None = None
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Content key of text and generator: equal texts of two models stay two responses."""
-        return _response_key(self.generator, self.text)
+        return key_of("response", self.generator, self.text)
 
-    @property
+    @cached_property
     def text_key(self) -> str:
         """Content key of the text alone: what a verdict is about."""
-        return _text_key(self.text)
+        return key_of("text", self.text)
 
 
 class SetAside(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from typing import Literal
 
 import msgspec
@@ -59,7 +60,7 @@ class Lineage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pair: tuple[str, str] | None = None
 
 
-class Rubric(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Rubric(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     """The criteria of one prompt: at least one with a positive weight, ids unique, texts unique.
 
     `version` is 0 for the first rubric and counts accepted refinements.
@@ -80,12 +81,12 @@ class Rubric(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             if twice is not None:
                 raise ValueError(f"two criteria have the {name} {twice!r}")
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Content key of texts, weights and kinds in order; ids, version and lineage do not count."""
         return key_of("rubric", [(c.text, float(c.weight), c.kind) for c in self.criteria])
 
-    @property
+    @cached_property
     def total_weight(self) -> float:
         """Sum of the positive weights: the denominator of every score."""
         return math.fsum(criterion.weight for criterion in self.criteria if criterion.weight > 0)

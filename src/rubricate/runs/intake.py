@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -44,7 +45,7 @@ class _Entry(msgspec.Struct, frozen=True):
 class Intake:
     """Pools on disk, in input order, each to be had by its place. Close it, or use it in a `with`."""
 
-    def __init__(self, file: IO[bytes], starts: list[int]):
+    def __init__(self, file: IO[bytes], starts: Sequence[int]):
         self._file, self._starts = file, starts
 
     def __len__(self) -> int:
@@ -73,7 +74,7 @@ class Intake:
     @classmethod
     def of_file(cls, path: Path) -> Intake:
         """The pools that `write_to` wrote."""
-        file, starts, at = path.open("rb"), list[int](), 0
+        file, starts, at = path.open("rb"), array("q"), 0
         for line in file:
             starts.append(at)
             at += len(line)
@@ -106,7 +107,7 @@ def read_pools(
             drawn = sorted(groups, key=lambda group: (chance(group.key), group.id))[:sample_size]
             kept = {group.id for group in drawn}
             groups = [group for group in groups if group.id in kept]
-        file, starts = tempfile.TemporaryFile(), []  # noqa: SIM115  (the Intake closes it)
+        file, starts = tempfile.TemporaryFile(), array("q")  # noqa: SIM115  (the Intake closes it)
         for group in groups:
             starts.append(file.tell())
             pool = _pool_of(group, entries, responses_per_prompt)

@@ -35,7 +35,7 @@ class Journal:
     def __init__(self, path: Path):
         self._path = path
         self._starts: dict[str, int] = {}
-        self._states: dict[str, str] = {}
+        self._failed: set[str] = set()
         self._newest: dict[str, str] = {}
         path.touch()
         cut_torn_line(path)
@@ -50,7 +50,7 @@ class Journal:
 
     def is_owed(self, key: str) -> bool:
         """Whether a prompt is to be worked on: it is not finished, or it failed (and replays for free)."""
-        return self._states.get(key, "failed") == "failed"
+        return key not in self._starts or key in self._failed
 
     def add(self, record: PromptRecord) -> None:
         """Finishes a prompt.
@@ -97,7 +97,7 @@ class Journal:
 
     def _index(self) -> None:
         self._starts.clear()
-        self._states.clear()
+        self._failed.clear()
         self._newest.clear()
         self._file.seek(0)
         at = 0
@@ -114,4 +114,8 @@ class Journal:
             at += len(line)
 
     def _note(self, key: str, id: str, state: str, start: int) -> None:
-        self._starts[key], self._states[key], self._newest[id] = start, state, key
+        self._starts[key], self._newest[id] = start, key
+        if state == "failed":
+            self._failed.add(key)
+        else:
+            self._failed.discard(key)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from functools import cache, lru_cache
+from functools import cache
 from importlib.resources import files
 from itertools import cycle
 from typing import Any, TypeVar
@@ -54,13 +54,11 @@ def _pieces(text: str) -> tuple[str, ...]:
     return tuple(re.split(r"\{\{(\w+)\}\}", text))
 
 
-@lru_cache(maxsize=4096)
 def framed(name: str, text: str) -> str:
     """The text in a frame that it cannot close: the tag ends in digits of the text's own content key.
 
     To write its own closing tag a text would have to contain a digest of itself. The frame depends on
     nothing but the text, so equal questions stay equal and a server's prefix cache still serves them.
-    Frames are remembered: a prompt stands in all of its questions, a response in those of each round.
     """
     tag = f"{name}-{key_of('frame', text)[:16]}"
     return f"<{tag}>\n{text}\n</{tag}>"

@@ -204,7 +204,7 @@ def verdict_keys(grader: str, prompt: Prompt, response: Response, criteria: Sequ
     return [_verdict_key(about, criterion.text) for criterion in criteria]
 
 
-@lru_cache(maxsize=100_000)
+@lru_cache(maxsize=8192)
 def _verdict_key(about: str, criterion: str) -> str:
     """Remembered, since a pool is looked up in full on every round, and little of it is new."""
     return key_of("verdict", about, criterion)
