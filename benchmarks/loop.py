@@ -4,8 +4,9 @@
 
 Runs `iterative` (propose, grade, refine, gate, ledger, journal: everything) on a made pool of 16 responses
 a prompt, then a bare loop that posts grading questions of the same size to the same server and reads the
-content of the answers: no ledger, no retry, no reading of verdicts. Prints calls per second, processor time
-per call of the client, and the largest resident memory, each in a process of its own.
+content of the answers: no ledger, no retry, no reading of verdicts. Then the same run once more into another
+folder, which the ledger answers. Prints calls per second, processor time per call of the client, and the
+largest resident memory, each in a process of its own.
 """
 
 from __future__ import annotations
@@ -93,8 +94,8 @@ def bare(base_url: str, n_calls: int, concurrency: int) -> dict[str, float]:
     return {"calls": n_calls, "seconds": time.monotonic() - started, "cpu": time.process_time() - cpu}
 
 
-def whole_loop(base_url: str, pool: Path, concurrency: int) -> dict[str, float]:
-    """`rubricate run --config-name iterative` in this process."""
+def whole_loop(base_url: str, pool: Path, concurrency: int, name: str = "run") -> dict[str, float]:
+    """`rubricate run --config-name iterative` in this process, into a folder of this name."""
     import io
 
     from rich.console import Console
@@ -102,14 +103,15 @@ def whole_loop(base_url: str, pool: Path, concurrency: int) -> dict[str, float]:
     from rubricate.commands.run import Order, run
 
     os.environ |= {"LITELLM_BASE_URL": base_url, "LITELLM_KEY": "none"}
-    overrides = (f"files.responses_file={pool}", f"files.output_dir={pool.parent / 'run'}")
+    overrides = (f"files.responses_file={pool}", f"files.output_dir={pool.parent / name}")
     overrides += (f"ledger={pool.parent / 'ledger.sqlite'}", f"api.workers={concurrency}")
     started, cpu = time.monotonic(), time.process_time()
     code = run(Order("iterative", overrides, resume=False), Console(file=io.StringIO()))
     seconds, spent = time.monotonic() - started, time.process_time() - cpu
     assert code == 0, code
-    summary = json.loads((pool.parent / "run" / "summary.json").read_bytes())
-    return {"calls": summary["session"]["calls_paid"], "seconds": seconds, "cpu": spent}
+    summary = json.loads((pool.parent / name / "summary.json").read_bytes())
+    session = summary["session"]
+    return {"calls": session["calls_paid"] or session["calls_reused"], "seconds": seconds, "cpu": spent}
 
 
 def measured(*arguments: str) -> dict[str, float]:
@@ -137,7 +139,7 @@ def main() -> None:
         result = (
             bare(rest[0], int(rest[1]), given.concurrency)
             if name == "bare"
-            else whole_loop(rest[0], Path(rest[1]), given.concurrency)
+            else whole_loop(rest[0], Path(rest[1]), given.concurrency, name)
         )
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         print(json.dumps({**result, "rss_mb": peak}))
@@ -157,15 +159,18 @@ def main() -> None:
             pool = Path(folder) / str(n_prompts) / "pool.jsonl"
             pool.parent.mkdir()
             made_pool(pool, n_prompts)
-            rows[f"rubricate, {n_prompts} prompts"] = measured(*common, "loop", base_url, str(pool))
+            rows[f"rubricate, {n_prompts} prompts"] = measured(*common, "run", base_url, str(pool))
+            rows[f"again, {n_prompts} prompts"] = measured(*common, "again", base_url, str(pool))
         n_calls = int(min(20_000, rows[f"rubricate, {given.prompts} prompts"]["calls"]))
         rows["bare aiohttp"] = measured(*common, "bare", base_url, str(n_calls))
         server.stdin.close()
         server.wait()
-    print(f"{'':26}{'calls':>9}{'calls/s':>9}{'CPU ms/call':>13}{'peak RSS MB':>13}")
+    print(f"{'':26}{'calls':>9}{'seconds':>9}{'calls/s':>9}{'CPU ms/call':>13}{'peak RSS MB':>13}")
     for name, row in rows.items():
         rate, cpu = row["calls"] / row["seconds"], 1000 * row["cpu"] / row["calls"]
-        print(f"{name:26}{row['calls']:9,.0f}{rate:9,.0f}{cpu:13.3f}{row['rss_mb']:13.0f}")
+        print(
+            f"{name:26}{row['calls']:9,.0f}{row['seconds']:9.1f}{rate:9,.0f}{cpu:13.3f}{row['rss_mb']:13.0f}"
+        )
     ours, base = rows[f"rubricate, {given.prompts} prompts"], rows["bare aiohttp"]
     ratio = (ours["calls"] / ours["seconds"]) / (base["calls"] / base["seconds"])
     print(f"rate of the whole loop: {ratio:.2f} of the bare loop's")
