@@ -9,6 +9,7 @@ import msgspec
 
 from rubricate.domain.selection import Policy
 from rubricate.llm.engines import LlamaCppSettings, VllmSettings
+from rubricate.runs.standing import Coverage
 
 Backend = Literal["api", "vllm", "llamacpp"]
 AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
@@ -80,6 +81,7 @@ class Grade(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     reuse: bool
     criteria_per_call: AtLeastOne | None
     coverage_floor: Share
+    coverage: Coverage
 
 
 class Gate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
