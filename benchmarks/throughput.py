@@ -147,7 +147,9 @@ def main() -> None:
     """Prints the table."""
     from tests.fake_server import server_process
 
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--concurrency", type=int, nargs="*", default=[64, 256, 1024])
     parser.add_argument("--latency", type=float, nargs="*", default=[0.0, 0.1], help="seconds")
