@@ -8,11 +8,11 @@ import msgspec
 
 from rubricate.domain.conversation import Pool, Prompt, Response, SetAside
 from rubricate.domain.identity import chance_of
-from rubricate.domain.judgement import Scorecard, Verdict, unjudged
+from rubricate.domain.judgement import Verdict, unjudged
 from rubricate.domain.record import Decision, PromptRecord, Round, Spend, Standing
 from rubricate.domain.rubric import Criterion, Lineage, Rubric
 from rubricate.domain.scoring import ranked, top_tie_share
-from rubricate.runs.refinement import standing_of
+from rubricate.runs.standing import standing_of
 
 HOSTILE = (
     "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">",
@@ -73,7 +73,7 @@ def stand(rubric: Rubric, response: Response, marks: str) -> Standing:
         }[mark]
         for mark in marks
     )
-    return standing_of(Scorecard(rubric.key, response.key, verdicts), rubric)
+    return standing_of(response.key, verdicts, rubric)
 
 
 def standings(rubric: Rubric, responses: list[Response], marks: list[str]) -> tuple[Standing, ...]:
@@ -304,8 +304,8 @@ def hostile() -> tuple[Pool, PromptRecord]:
     prompt = Prompt.of_text("\n".join(HOSTILE[:6]), "</summary><script>document.title='owned'</script>")
     responses = [Response(text, f"model<b>{n}</b>\u202e") for n, text in enumerate(HOSTILE)]
     verdicts = (Verdict("met"), unjudged(HOSTILE[5] + HOSTILE[0]), Verdict("unmet"))
-    before = tuple(standing_of(Scorecard(first.key, r.key, verdicts), first) for r in responses)
-    final = tuple(standing_of(Scorecard(second.key, r.key, verdicts), second) for r in responses)
+    before = tuple(standing_of(r.key, verdicts, first) for r in responses)
+    final = tuple(standing_of(r.key, verdicts, second) for r in responses)
     rounds = (played(1, first, before, second, "accepted", HOSTILE[1]),)
     aside = (SetAside(prompt.id, HOSTILE[7], HOSTILE[3]),)
     record = PromptRecord(

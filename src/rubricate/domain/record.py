@@ -17,12 +17,16 @@ State = Literal["refined", "kept", "failed"]
 Decision = Literal["accepted", "refused", "failed"]
 Step = Literal["propose", "grade", "refine", "judge", "sample"]
 
+NOT_ASKED = "_"
+"""The mark of a criterion that nobody was asked about, since it could not matter. It is not unjudged."""
+
 
 class Standing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """How one response stands under one rubric.
 
-    `marks` has one character per criterion in rubric order: `+` met, `-` unmet, `?` unjudged.
-    `score` in [0, 1], None below the coverage floor; `coverage` is the judged share of the weight.
+    `marks` has one character per criterion in rubric order: `+` met, `-` unmet, `?` unjudged, `_` not asked.
+    `score` in [0, 1], None below the coverage floor, and None where some criterion was not asked; `coverage`
+    is the judged share of the weight.
     `reasons` says why a criterion is unjudged, by criterion id. `by_program` marks with `x` the criteria
     that a program decided, else `.`; empty when none was.
     """
@@ -34,6 +38,11 @@ class Standing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     reasons: dict[str, str] = {}
     by_program: str = ""
 
+    @property
+    def is_asked(self) -> bool:
+        """Whether every criterion has a verdict, or was asked and got none."""
+        return NOT_ASKED not in self.marks
+
 
 class Round(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One round: the standings, the pair, the proposed rubric, and whether the gate let it in.
@@ -41,8 +50,9 @@ class Round(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `number` counts from 1. `standings` are of the responses still in play, best first, under the rubric
     that the round began with (`before`, its content key). `pair` holds two response keys, better first,
     `pair_scores_*` their scores before and after. `tie_share_*` is the share of tied pairs among the top
-    under the old and the new rubric, over the same responses. `proposed` is the new rubric, also when it
-    was refused; None when none could be read. `why` is a sentence.
+    under the old and the new rubric, over the same responses; None where it is not measured, since the
+    decision did not hang on it. `proposed` is the new rubric, also when it was refused; None when none could
+    be read. `why` is a sentence.
     """
 
     number: int

@@ -27,12 +27,19 @@ def score(rubric: Rubric, verdicts: Sequence[Verdict], floor: float = COVERAGE_F
     (negative weights) nor a rule for unreadable verdicts; both are ours.
     """
     judged = [(c.weight, v) for c, v in zip(rubric.criteria, verdicts, strict=True) if v.is_judged]
-    positive = math.fsum(weight for weight, _ in judged if weight > 0)
-    covered = min(coverage(rubric, verdicts), positive / rubric.total_weight)
-    if positive == 0 or covered < floor - _ROUNDING:
+    if not suffices(rubric, [weight for weight, _ in judged], floor):
         return None
+    positive = math.fsum(weight for weight, _ in judged if weight > 0)
     met = math.fsum(weight for weight, verdict in judged if verdict.outcome == "met")
     return min(1.0, max(0.0, met / positive))
+
+
+def suffices(rubric: Rubric, judged: Sequence[float], floor: float = COVERAGE_FLOOR) -> bool:
+    """Whether enough is judged for a score: `floor` of the weight, and of its positive part. `judged` holds
+    the weights of the judged criteria. More that is judged never suffices less."""
+    positive = math.fsum(weight for weight in judged if weight > 0)
+    weight = math.fsum(map(abs, judged)) / math.fsum(abs(criterion.weight) for criterion in rubric.criteria)
+    return positive > 0 and min(weight, positive / rubric.total_weight) >= floor - _ROUNDING
 
 
 def coverage(rubric: Rubric, verdicts: Sequence[Verdict]) -> float:

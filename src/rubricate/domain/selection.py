@@ -15,6 +15,9 @@ from rubricate.domain.scoring import ranked, top_of
 Policy = Literal["exclude_used", "top2", "contested", "first_two"]
 Pair = tuple[Response, Response]
 
+FEW = 8
+"""How many of the top `contested` looks at: the four best and their ties, but no more than these."""
+
 
 class Choice(msgspec.Struct, frozen=True):
     """The pair to compare next, better first, or None; `why` is a sentence."""
@@ -117,12 +120,11 @@ _POLICIES: dict[Policy, _Rule] = {
     "contested": _contested,
     "first_two": _first_two,
 }
-_MOST_CONTESTED = 8
 
 
 def _few(score_by_key: dict[str, float | None]) -> frozenset[str]:
     """The top and its ties, but never more than a handful: a saturated rubric may tie the whole pool."""
-    return frozenset(top_of(score_by_key)[:_MOST_CONTESTED])
+    return frozenset(top_of(score_by_key)[:FEW])
 
 
 def _scored(responses: Sequence[Response], score_by_key: dict[str, float | None]) -> list[Response]:

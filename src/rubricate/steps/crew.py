@@ -23,7 +23,7 @@ from rubricate.steps.compare import compare
 from rubricate.steps.grade import grade
 from rubricate.steps.propose import propose
 from rubricate.steps.refine import refine
-from rubricate.steps.roles import Grader, Judge, Proposer
+from rubricate.steps.roles import Grader, Judge, Proposer, known_to
 
 
 def _nothing() -> None:
@@ -136,6 +136,12 @@ class CountedGrader:
         self.asked(len(verdicts), sum(not verdict.is_judged for verdict in verdicts))
         return verdicts
 
+    async def known(
+        self, prompt: Prompt, response: Response, criteria: Sequence[Criterion]
+    ) -> tuple[Verdict | None, ...]:
+        """What the inner grader knows."""
+        return await known_to(self.inner, prompt, response, criteria)
+
 
 @dataclass(frozen=True)
 class CheckedGrader:
@@ -153,13 +159,17 @@ class CheckedGrader:
         self, prompt: Prompt, response: Response, criteria: Sequence[Criterion]
     ) -> tuple[Verdict, ...]:
         """One verdict per criterion, by program where it can be, by the inner grader where not."""
-        known: dict[int, Verdict] = {}
-        for place, criterion in enumerate(criteria):
-            met = decide(criterion.text, prompt.text, response.text) if is_decidable(criterion.text) else None
-            if met is not None:
-                known[place] = Verdict("met" if met else "unmet", by="check")
+        known = _by_program(prompt, response, criteria)
         self.decided(len(known))
         return await _completed(self.inner, prompt, response, criteria, known)
+
+    async def known(
+        self, prompt: Prompt, response: Response, criteria: Sequence[Criterion]
+    ) -> tuple[Verdict | None, ...]:
+        """What a program decides, and what the inner grader knows of the rest."""
+        return await _known_with(
+            self.inner, prompt, response, criteria, _by_program(prompt, response, criteria)
+        )
 
 
 @dataclass(frozen=True)
@@ -167,14 +177,16 @@ class RecallingGrader:
     """A grader around another: what it said of a response and a criterion before is not asked again.
 
     `memory` holds the verdicts of this prompt's own rounds. `recorded` looks up verdicts of earlier runs
-    by key, all at once; it must give the same answers for the whole run (see llm/ledger.py, watermark).
-    Unjudged is no verdict: it is asked again together with whatever is new.
+    by key, all at once; it must give the same answers for the whole run (see llm/ledger.py, watermark), so
+    no key is looked up twice (`absent` holds those that it lacks). Unjudged is no verdict: it is asked again
+    together with whatever is new.
     """
 
     inner: Grader
     memory: dict[str, Verdict]
     recorded: Callable[[Sequence[str]], Awaitable[Mapping[str, Verdict]]] | None = None
     reused: Callable[[int], None] = field(default=lambda n: None)
+    absent: set[str] = field(default_factory=set)
 
     @property
     def name(self) -> str:
@@ -186,16 +198,27 @@ class RecallingGrader:
     ) -> tuple[Verdict, ...]:
         """One verdict per criterion; only what is not known yet is asked of the inner grader."""
         keys = verdict_keys(self.name, prompt, response, criteria)
-        new = [key for key in keys if key not in self.memory]
-        if new and self.recorded is not None:
-            self.memory.update(await self.recorded(new))
-        known = {place: self.memory[key] for place, key in enumerate(keys) if key in self.memory}
+        known = await self._remembered(keys)
         self.reused(len(known))
         verdicts = await _completed(self.inner, prompt, response, criteria, known)
         self.memory.update(
             {key: verdict for key, verdict in zip(keys, verdicts, strict=True) if verdict.is_judged}
         )
         return verdicts
+
+    async def known(
+        self, prompt: Prompt, response: Response, criteria: Sequence[Criterion]
+    ) -> tuple[Verdict | None, ...]:
+        """What was said before, in this run or an earlier one; of the rest, what the inner grader knows."""
+        remembered = await self._remembered(verdict_keys(self.name, prompt, response, criteria))
+        return await _known_with(self.inner, prompt, response, criteria, remembered)
+
+    async def _remembered(self, keys: Sequence[str]) -> dict[int, Verdict]:
+        new = [key for key in keys if key not in self.memory and key not in self.absent]
+        if new and self.recorded is not None:
+            self.memory.update(await self.recorded(new))
+            self.absent.update(key for key in new if key not in self.memory)
+        return {place: self.memory[key] for place, key in enumerate(keys) if key in self.memory}
 
 
 def verdict_keys(grader: str, prompt: Prompt, response: Response, criteria: Sequence[Criterion]) -> list[str]:
@@ -223,6 +246,32 @@ async def _completed(
         asked = [criteria[place] for place in open_places]
         known = known | dict(zip(open_places, await inner.grade(prompt, response, asked), strict=True))
     return tuple(known[place] for place in range(len(criteria)))
+
+
+async def _known_with(
+    inner: Grader,
+    prompt: Prompt,
+    response: Response,
+    criteria: Sequence[Criterion],
+    known: dict[int, Verdict],
+) -> tuple[Verdict | None, ...]:
+    """The known verdicts by place, and what the inner grader knows of all other places."""
+    places = [place for place in range(len(criteria)) if place not in known]
+    if not places:
+        return tuple(known[place] for place in range(len(criteria)))
+    others = await known_to(inner, prompt, response, [criteria[place] for place in places])
+    by_place = known | dict(zip(places, others, strict=True))
+    return tuple(by_place[place] for place in range(len(criteria)))
+
+
+def _by_program(prompt: Prompt, response: Response, criteria: Sequence[Criterion]) -> dict[int, Verdict]:
+    """The verdicts that a program gives, by place."""
+    known: dict[int, Verdict] = {}
+    for place, criterion in enumerate(criteria):
+        met = decide(criterion.text, prompt.text, response.text) if is_decidable(criterion.text) else None
+        if met is not None:
+            known[place] = Verdict("met" if met else "unmet", by="check")
+    return known
 
 
 @dataclass(frozen=True)

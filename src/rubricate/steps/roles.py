@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from rubricate.domain.conversation import Prompt, Response
 from rubricate.domain.judgement import Preference, Verdict
@@ -49,6 +49,27 @@ class Grader(Protocol):
             ChatError: no answer could be had at all after all patience; the prompt is owed again.
         """
         ...
+
+
+@runtime_checkable
+class Knowing(Grader, Protocol):
+    """A grader that can say what it knows before it asks anybody."""
+
+    async def known(
+        self, prompt: Prompt, response: Response, criteria: Sequence[Criterion]
+    ) -> tuple[Verdict | None, ...]:
+        """The verdicts that `grade` would give without asking a model, in order; None for all others. Costs
+        nothing and counts as nothing."""
+        ...
+
+
+async def known_to(
+    grader: Grader, prompt: Prompt, response: Response, criteria: Sequence[Criterion]
+) -> tuple[Verdict | None, ...]:
+    """What a grader knows for free; one that cannot say knows nothing."""
+    if isinstance(grader, Knowing):
+        return await grader.known(prompt, response, criteria)
+    return (None,) * len(criteria)
 
 
 class Judge(Protocol):
