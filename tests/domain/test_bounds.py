@@ -258,10 +258,10 @@ def drawn_table(chance: Random, keys: Sequence[str], floor: float) -> Table:
 @given(st.integers(0, 10**9))
 def test_the_gate_decides_as_on_full_grading(seed: int) -> None:
     """No more ties of the old top, or more of them: as from all scores, with the same shares where they are
-    told, and always told where it is refused. Sixty pairs of tables a seed: what breaks a careless bound
+    told, and always told where it is refused. 120 pairs of tables a seed: what breaks a careless bound
     (who may lack a score, who may not be in the top) is rare."""
     chance = Random(seed)
-    for _ in range(60):
+    for _ in range(120):
         keys = [f"k{place}" for place in range(chance.randint(2, 9))]
         chance.shuffle(keys)
         floor = chance.choice([0.0, 0.5, 0.8])

@@ -95,6 +95,7 @@ class TestWhatTheyDo:
             ("workflow.must_have_rubric=true", {"must_have_rubric": True}),
             ("gate.enabled=false", {"gate": False}),
             ("grade.coverage_floor=0.25", {"floor": 0.25}),
+            ("grade.coverage=all", {"coverage": "all"}),
         ],
     )
     def test_rules(self, override, shows):

@@ -125,7 +125,7 @@ def next_of(reaches: Mapping[str, Reach], top: int = TOP, most: int | None = Non
 
 
 def tie_share_of_top(reaches: Mapping[str, Reach], top: int = TOP) -> float | None:
-    """`scoring.top_tie_share` where what is known fixes it; None where it is open, and where there is none."""
+    """`scoring.top_tie_share` where what is known fixes it; None where it is open or there is none."""
     scores = sorted((reach.low for reach in reaches.values() if reach.score is not None), reverse=True)
     best = scores[:top]
     others = [reach.high for reach in reaches.values() if reach.may_have and not reach.is_settled]

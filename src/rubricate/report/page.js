@@ -47,7 +47,7 @@
     if (!cell || cell.dataset.told) return;
     cell.dataset.told = "1";
     const about = cell.closest("table").tHead.rows[0].cells[cell.cellIndex].title;
-    const verdict = { y: "met", n: "unmet", q: "unjudged" }[cell.dataset.v];
+    const verdict = { y: "met", n: "unmet", q: "unjudged", o: "not asked" }[cell.dataset.v];
     cell.title = `${verdict}${cell.title ? `: ${cell.title}` : ""}\n${about}`;
   });
 

@@ -20,7 +20,7 @@ from markupsafe import Markup, escape
 
 from rubricate.domain.conversation import Pool
 from rubricate.domain.intervals import rate
-from rubricate.domain.record import PromptRecord, State
+from rubricate.domain.record import NOT_ASKED, PromptRecord, State
 from rubricate.domain.rubric import Criterion
 from rubricate.domain.scoring import TOP
 from rubricate.errors import DataError
@@ -186,7 +186,7 @@ def _shown(value: object) -> object:
     return words.visible(value) if type(value) is str else value
 
 
-_OUTCOME = {"+": ("y", "✓"), "-": ("n", "–"), "?": ("q", "?")}
+_OUTCOME = {"+": ("y", "✓"), "-": ("n", "–"), "?": ("q", "?"), NOT_ASKED: ("o", "·")}
 
 
 def _verdict(cell: Cell, criterion: Criterion) -> Markup:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from rubricate.domain.conversation import Pool, Response, SetAside
 from rubricate.domain.intervals import Estimate, rate
-from rubricate.domain.record import PromptRecord, Round, Standing
+from rubricate.domain.record import NOT_ASKED, PromptRecord, Round, Standing
 from rubricate.domain.rubric import Change, Criterion, Rubric, changes_between
 from rubricate.domain.scoring import TOP, top_of
 from rubricate.errors import DataError
@@ -21,7 +21,7 @@ from rubricate.runs.summary import rubrics_of
 
 @dataclass(frozen=True)
 class Cell:
-    """One verdict: its mark (`+`, `-`, `?`), whether a program gave it, and why there is none."""
+    """One verdict: its mark (`+`, `-`, `?`, `_`), whether a program gave it, and why there is none."""
 
     mark: str
     by_program: bool
@@ -41,6 +41,7 @@ class Row:
     ends_top: bool
     response: Response
     score: float | None
+    is_asked: bool
     coverage: float
     cells: tuple[Cell, ...]
 
@@ -56,12 +57,14 @@ class Side:
 
 @dataclass(frozen=True)
 class Step:
-    """One round: its pair, what the proposal changed (nothing to show when none could be read)."""
+    """One round: its pair, what the proposal changed (nothing to show when none could be read), and how many
+    of the responses in play were not asked, since they could not matter."""
 
     round: Round
     sides: tuple[Side, Side]
     changes: tuple[Change, ...]
     count: dict[str, int]
+    n_not_asked: int
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,8 @@ class Unjudged:
 class PromptView:
     """All that the page shows of one prompt. `rows` are in file order, without verdicts, if ungraded.
 
-    `has_gaps` says whether some verdict is missing, `has_gold` whether some response has a gold score.
+    `has_gaps` says whether some verdict is missing, `has_open` whether some was not asked for, `has_gold`
+    whether some response has a gold score.
     """
 
     record: PromptRecord
@@ -86,6 +90,7 @@ class PromptView:
     rows: tuple[Row, ...]
     is_graded: bool
     has_gaps: bool
+    has_open: bool
     has_gold: bool
     steps: tuple[Step, ...]
     unjudged_share: Estimate | None
@@ -117,10 +122,11 @@ def view_of(record: PromptRecord, pool: Pool) -> PromptView:
         programmed=_programmed(criteria, rows),
         rows=rows,
         is_graded=bool(record.standings),
-        has_gaps="?" in marks,
+        has_gaps="?" in marks or NOT_ASKED in marks,
+        has_open=NOT_ASKED in marks,
         has_gold=any(response.gold is not None for response in pool.responses),
         steps=tuple(_steps(record, by_key)),
-        unjudged_share=rate(marks.count("?"), len(marks)),
+        unjudged_share=rate(marks.count("?"), len(marks) - marks.count(NOT_ASKED)),
         unjudged=_unjudged(criteria, rows),
         set_aside=record.set_aside,
     )
@@ -148,6 +154,7 @@ def _rows(
             ends_top=standing.response == last_of_top and place < len(standings),
             response=by_key[standing.response],
             score=score,
+            is_asked=standing.is_asked,
             coverage=standing.coverage,
             cells=tuple(_cells(standing, criteria)),
         )
@@ -156,12 +163,13 @@ def _rows(
 def _cells(standing: Standing, criteria: Sequence[Criterion]) -> Iterator[Cell]:
     by_program = standing.by_program or "." * len(criteria)
     for criterion, mark, program in zip(criteria, standing.marks, by_program, strict=True):
-        yield Cell(mark, program == "x", standing.reasons.get(criterion.id))
+        reason = "it could not matter" if mark == NOT_ASKED else standing.reasons.get(criterion.id)
+        yield Cell(mark, program == "x", reason)
 
 
 def _ungraded(responses: Sequence[Response]) -> Iterator[Row]:
     for place, response in enumerate(responses, 1):
-        yield Row(place, None, False, False, response, None, 0.0, ())
+        yield Row(place, None, False, False, response, None, True, 0.0, ())
 
 
 def _programmed(criteria: Sequence[Criterion], rows: Sequence[Row]) -> frozenset[str]:
@@ -169,7 +177,7 @@ def _programmed(criteria: Sequence[Criterion], rows: Sequence[Row]) -> frozenset
     ids = set()
     for column, criterion in enumerate(criteria):
         decided = [
-            row.cells[column].by_program for row in rows if row.cells and row.cells[column].mark != "?"
+            row.cells[column].by_program for row in rows if row.cells and row.cells[column].mark in "+-"
         ]
         if decided and all(decided):
             ids.add(criterion.id)
@@ -200,4 +208,5 @@ def _steps(record: PromptRecord, by_key: dict[str, Response]) -> Iterator[Step]:
                 round.pair, round.pair_scores_before, round.pair_scores_after, strict=True
             )
         )
-        yield Step(round, (first, second), changes, dict(count))
+        n_not_asked = sum(not standing.is_asked for standing in round.standings)
+        yield Step(round, (first, second), changes, dict(count), n_not_asked)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rubricate.domain.conversation import Pool, Response
-from rubricate.domain.record import PromptRecord, Round, Standing
+from rubricate.domain.record import NOT_ASKED, PromptRecord, Round, Standing
 from rubricate.domain.rubric import Rubric
 from rubricate.runs.writing import replacing, writing
 
@@ -49,7 +49,8 @@ def write_scores(finished: Finished, path: Path) -> int:
     """One JSON line per response and its standing under the final rubric, best first; how many.
 
     `score` is in [0, 1] or null; `raw_score` the sum of the weights of the met criteria; `verdicts` by
-    criterion id is true, false, or null where unjudged; `gold` is there if the input had one.
+    criterion id is true, false, or null where unjudged. Where criteria were not asked, their verdicts and the
+    score are null and `reason` says so. `gold` is there if the input had one.
     """
     written = 0
     with replacing(path) as draft, draft.open("w", encoding="utf-8") as target:
@@ -65,7 +66,7 @@ def write_scores(finished: Finished, path: Path) -> int:
 
 
 def _score_row(id: str, rubric: Rubric, standing: Standing, response: Response) -> dict[str, Any]:
-    said = {"+": True, "-": False, "?": None}
+    said = {"+": True, "-": False, "?": None, NOT_ASKED: None}
     row = {
         "id": id,
         "generator": response.generator,
@@ -75,6 +76,8 @@ def _score_row(id: str, rubric: Rubric, standing: Standing, response: Response) 
         "coverage": standing.coverage,
         "verdicts": {c.id: said[mark] for c, mark in zip(rubric.criteria, standing.marks, strict=True)},
     }
+    if not standing.is_asked:
+        row["reason"] = "not asked: it could not matter (grade.coverage)"
     return row if response.gold is None else {**row, "gold": response.gold}
 
 
@@ -129,8 +132,9 @@ def official_files(finished: Finished) -> dict[str, list[dict[str, Any]]]:
     """The files of the official workflow by name: initial_rubrics.json, final_rubrics.json, and for every
     round iteration_NN_scored_responses.json and iteration_NN_rubrics.json.
 
-    Scores are the raw weighted sums that official code writes; a response without a score is left out of
-    the scored responses, since official readers would take it for a zero.
+    Scores are the raw weighted sums that official code writes; a response without a score (also one that a
+    round did not ask for, see `grade.coverage`) is left out of the scored responses, since official readers
+    would take it for a zero.
     """
     files: dict[str, list[dict[str, Any]]] = {"initial_rubrics.json": [], "final_rubrics.json": []}
     for pool, record in finished:

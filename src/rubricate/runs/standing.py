@@ -91,7 +91,7 @@ async def stand(
     floor: float,
     policy: Policy | None = None,
 ) -> Field:
-    """How the responses stand under the rubric: all of them, or those on whom the choice of a policy hangs."""
+    """How the responses stand under the rubric: all, or, for a policy, those on whom its choice hangs."""
     field = Field(crew, prompt, responses, rubric, floor)
     if policy is None:
         await ask(field.responses, field)

@@ -16,7 +16,7 @@ import msgspec
 
 from rubricate.domain.conversation import SetAside
 from rubricate.domain.intervals import Clusters, Estimate, mean, rate
-from rubricate.domain.record import PromptRecord, Round, Spend, State, Step
+from rubricate.domain.record import NOT_ASKED, PromptRecord, Round, Spend, State, Step
 from rubricate.domain.rubric import Rubric
 
 LISTED = 200
@@ -62,8 +62,10 @@ class RoundSummary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One round over all prompts that played it.
 
     `criteria` and `tie_share` compare the rubric in force before the round with the one in force after
-    it: where a proposal was not accepted, these are one and the same. The tie share is measured among the
-    top of the responses still in play, and over the prompts where it was measured for both.
+    it: where a proposal was not accepted, these are one and the same. The tie share is that of the top of the
+    responses still in play; None where it was left open for some prompt (`grade.coverage`), since the others
+    are no fair sample. Of the `responses` in play, summed over prompts, `responses_not_asked` lacked verdicts
+    that could not matter.
     """
 
     number: int
@@ -74,6 +76,8 @@ class RoundSummary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     accepted_share: Estimate
     criteria: Shift
     tie_share: Shift | None
+    responses: int = 0
+    responses_not_asked: int = 0
 
 
 class Summary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -83,8 +87,8 @@ class Summary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     in the final rubric; `tie_share` the share of tied pairs among the top of the pool under the same two,
     over the prompts where both were measured. `unjudged` is the share of criteria times responses without
     a verdict in the final standings, and `unjudged_reasons` says why; `responses_without_score` of the
-    `responses_graded` fell below the coverage floor for it. Where a part of the cost is not known, the cost
-    is None.
+    `responses_graded` fell below the coverage floor for it. What was not asked (`grade.coverage`) is in none
+    of these. Where a part of the cost is not known, the cost is None.
     """
 
     prompts: int
@@ -154,11 +158,12 @@ class _Tally:
             self.spend[step].add(spend)
 
     def _add_standings(self, record: PromptRecord) -> None:
-        self.responses += len(record.standings)
-        self.without_score += sum(standing.score is None for standing in record.standings)
+        asked = [standing for standing in record.standings if standing.is_asked]
+        self.responses += len(asked)
+        self.without_score += sum(standing.score is None for standing in asked)
         self.unjudged.add(
             sum(standing.marks.count("?") for standing in record.standings),
-            sum(len(standing.marks) for standing in record.standings),
+            sum(len(standing.marks) - standing.marks.count(NOT_ASKED) for standing in record.standings),
         )
         for standing in record.standings:
             for reason in standing.reasons.values():
@@ -224,11 +229,18 @@ class _RoundTally:
     def __init__(self) -> None:
         self.decisions: Counter[str] = Counter()
         self.criteria, self.tie_share = _Pairs(), _Pairs()
+        self.responses = self.not_asked = self.left_open = 0
 
     def add(self, round: Round, before: Rubric) -> None:
         self.decisions[round.decision] += 1
+        self.responses += len(round.standings)
+        self.not_asked += sum(not standing.is_asked for standing in round.standings)
         accepted = round.proposed if round.decision == "accepted" else None
         tie_share_after = round.tie_share_before if accepted is None else round.tie_share_after
+        if any(not standing.is_asked for standing in round.standings):
+            self.left_open += round.tie_share_before is None or tie_share_after is None
+        elif round.tie_share_before is not None:
+            self.left_open += tie_share_after is None
         self.criteria.add(len(before.criteria), len((accepted or before).criteria))
         self.tie_share.add(round.tie_share_before, tie_share_after)
 
@@ -244,7 +256,9 @@ class _RoundTally:
             failed=self.decisions["failed"],
             accepted_share=accepted_share,
             criteria=criteria,
-            tie_share=self.tie_share.shift(),
+            tie_share=None if self.left_open else self.tie_share.shift(),
+            responses=self.responses,
+            responses_not_asked=self.not_asked,
         )
 
 

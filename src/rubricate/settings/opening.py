@@ -71,6 +71,7 @@ def rules_of(settings: Settings) -> Rules:
         score_final=settings.workflow.score_final,
         floor=settings.grade.coverage_floor,
         must_have_rubric=settings.workflow.must_have_rubric,
+        coverage=settings.grade.coverage,
     )
 
 

@@ -10,6 +10,7 @@ import msgspec
 from rubricate.domain.selection import Policy
 from rubricate.llm.engines import LlamaCppSettings, VllmSettings
 from rubricate.llm.wires.wire import Client
+from rubricate.runs.standing import Coverage
 
 Backend = Literal["api", "vllm", "llamacpp"]
 AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
@@ -82,6 +83,7 @@ class Grade(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     reuse: bool
     criteria_per_call: AtLeastOne | None
     coverage_floor: Share
+    coverage: Coverage
 
 
 class Gate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
