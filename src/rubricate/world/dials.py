@@ -98,6 +98,8 @@ class ServerDials(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     `latency_s`: median time to an answer; `latency_spread`: sigma of its logarithm; `token_s`: further time
     per token of the answer. `outage_s`: all calls in this time after the first one get a 503.
     `key_expires_after`, `model_gone_after`: calls after which every call gets a 401, or a 404 (0: never).
+    `cache_block`: a prefix cache that keeps what was asked in blocks of so many tokens (0: none), and serves
+    it from `cache_from` tokens on. OpenAI: 128 from 1,024; vLLM: 16 from 16.
     """
 
     latency_s: Amount = 0.0
@@ -106,6 +108,8 @@ class ServerDials(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     outage_s: Amount = 0.0
     key_expires_after: Count = 0
     model_gone_after: Count = 0
+    cache_block: Count = 0
+    cache_from: Count = 1024
 
 
 class Dials(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

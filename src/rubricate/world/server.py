@@ -5,7 +5,8 @@
 
 What is answered depends on seed, dials and question. Whether a call fails, and how long it takes, depends on
 seed, question and on how often that very question was asked before: so a repeated call meets another fate,
-and no fate depends on the order in which different questions arrive. Samples of one prompt are its draws
+and no fate depends on the order in which different questions arrive (with `server.cache_block` the count of
+cached tokens does: see prefix_cache). Samples of one prompt are its draws
 0, 1, 2, ... as they are asked for. The server remembers 16 bytes and a count of every question.
 """
 
@@ -27,7 +28,9 @@ from rubricate.domain.identity import chance_of
 from rubricate.errors import RunError
 from rubricate.llm.chat import Schema
 from rubricate.world.faults import LINE_FAULTS, ODD_FAULTS, Said, spoil
-from rubricate.world.world import World, n_tokens, usage_of
+from rubricate.world.prefix_cache import PrefixCache, cache_of
+from rubricate.world.tokens import n_tokens
+from rubricate.world.world import World, usage_of
 
 MODELS = (
     "openai/gpt-4.1",
@@ -87,6 +90,7 @@ class WorldServer:
 
     def __init__(self, world: World, *, api_key: str | None = None, models: tuple[str, ...] = MODELS):
         self._world, self._api_key, self._models = world, api_key, models
+        self._cache: PrefixCache | None = cache_of(world.dials.server)
         self._asked: Counter[bytes] = Counter()
         self._answered: Counter[bytes] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -207,7 +211,8 @@ class WorldServer:
         limit = call.max_completion_tokens or call.max_tokens
         if limit and n_tokens(text) > limit:
             text, finish = _first_tokens(text, limit), "length"
-        return Said(_completion(call.model, messages, text, finish))
+        cached = self._cache.cached_of(call.model, messages) if self._cache else None
+        return Said(_completion(call.model, messages, text, finish, cached))
 
     def _refusal(self, model: str, key: str) -> tuple[int, dict[str, Any], str, str] | None:
         """The outage, the key and the model: what befalls all calls alike."""
@@ -253,8 +258,11 @@ def _first_tokens(text: str, limit: int) -> str:
     return text[: pieces[limit - 1]]
 
 
-def _completion(model: str, messages: tuple[Message, ...], text: str, finish: str) -> dict[str, Any]:
+def _completion(
+    model: str, messages: tuple[Message, ...], text: str, finish: str, cached: int | None
+) -> dict[str, Any]:
     usage = usage_of(messages, text)
+    details = {} if cached is None else {"prompt_tokens_details": {"cached_tokens": cached}}
     return {
         "id": "chatcmpl-world",
         "object": "chat.completion",
@@ -266,6 +274,7 @@ def _completion(model: str, messages: tuple[Message, ...], text: str, finish: st
             "prompt_tokens": usage.prompt_tokens,
             "completion_tokens": usage.completion_tokens,
             "total_tokens": usage.prompt_tokens + usage.completion_tokens,
+            **details,
         },
     }
 

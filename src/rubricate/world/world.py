@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,12 +12,13 @@ from rubricate.llm.chat import Reply, Request, Schema, Usage
 from rubricate.world.dials import Dials
 from rubricate.world.foreign import foreign_response
 from rubricate.world.judging import WorldGrader, WorldJudge
+from rubricate.world.prefix_cache import cache_of
 from rubricate.world.questions import question_of
 from rubricate.world.responders import respond
+from rubricate.world.tokens import n_tokens
 from rubricate.world.topics import prompt_texts, topic_of
 from rubricate.world.writing import Writer
 
-_TOKEN = re.compile(r"\w{1,6}|[^\w\s]")
 _MOST = 1000
 _OUR_SCHEMAS = ("rubric", "verdicts", "preference")
 
@@ -77,26 +77,28 @@ class World:
 
 
 class WorldChat:
-    """The world behind the seam of all models, within the process and without faults."""
+    """The world behind the seam of all models, within the process and without faults.
+
+    With a cache dial it counts cached tokens; a call is answered at once, so they follow the order of asking.
+    """
 
     def __init__(self, world: World):
-        self._world = world
+        self._world, self._cache = world, cache_of(world.dials.server)
 
     async def ask(self, request: Request) -> Reply:
         """The reply: what the server of the same world would send."""
         text = self._world.answer(request.model, request.messages, request.schema, request.draw)
-        return Reply(text, usage=usage_of(request.messages, text), model=request.model)
+        usage = usage_of(request.messages, text)
+        if self._cache is not None:
+            cached = self._cache.cached_of(request.model, request.messages)
+            usage = msgspec.structs.replace(usage, cached_tokens=cached)
+        return Reply(text, usage=usage, model=request.model)
 
 
 def usage_of(messages: Sequence[Message], text: str) -> Usage:
     """Tokens of a question and its answer: words, cut into pieces of six letters, and signs."""
     asked = sum(4 + n_tokens(message.content) for message in messages)
     return Usage(prompt_tokens=asked, completion_tokens=n_tokens(text))
-
-
-def n_tokens(text: str) -> int:
-    """How many tokens a text has, roughly as real tokenizers count."""
-    return len(_TOKEN.findall(text))
 
 
 def least(schema: dict[str, Any]) -> Any:
