@@ -225,10 +225,16 @@ def test_ties_are_settled_by_key() -> None:
     assert next_of({**four, "e": tied}, most=4) == ()
 
 
-def test_all_unknown_are_asked_at_once() -> None:
-    """Where nothing is known, one wave asks everybody: the first round costs no time."""
+def test_of_whom_nothing_is_known_a_quarter_is_asked_at_a_time() -> None:
+    """At least four at a time, by key; with two at the greatest score, no later key is asked any more."""
     blank = Reach(0.0, 1.0, may_lack=True, is_blank=True)
-    assert set(next_wave({f"k{n}": blank for n in range(16)}, "top2")) == {f"k{n}" for n in range(16)}
+    assert next_wave({f"k{n:02}": blank for n in range(16)}, "top2") == ("k00", "k01", "k02", "k03")
+    assert len(next_wave({f"k{n:02}": blank for n in range(32)}, "top2")) == 8
+    assert len(next_wave({f"k{n:02}": blank for n in range(3)}, "top2")) == 3
+    known = {"k00": settled(1.0), "k03": settled(1.0)}
+    assert next_wave({f"k{n:02}": blank for n in range(16)} | known, "top2") == ("k01", "k02", "k04", "k05")
+    known = {"k00": settled(1.0), "k01": settled(1.0)}
+    assert next_wave({f"k{n:02}": blank for n in range(16)} | known, "top2") == ()
     assert next_wave({f"k{n}": blank for n in range(16)}, "first_two") == ()
 
 

@@ -78,6 +78,8 @@ def _told(record: PromptRecord) -> PromptRecord:
         msgspec.structs.replace(played, standings=(), tie_share_before=None, tie_share_after=None)
         for played in record.rounds
     )
+    if record.standings:  # all is measured in the end
+        return msgspec.structs.replace(record, rounds=rounds)
     return msgspec.structs.replace(record, rounds=rounds, tie_share_before=None)
 
 
@@ -161,7 +163,7 @@ async def test_the_gate_asks_nobody_else_where_it_cannot_matter():
 async def test_the_final_scoring_gives_every_score(policy):
     """`score_final` and `coverage` go together: the rounds ask little, the end asks the rest, once."""
     texts = [f"a {'b ' * (n % 2)}p{n}" for n in range(7)]
-    stage = Stage(rubric_of("a b"), [adds_what_the_better_has])
+    stage = Stage(rubric_of("a b"), [adds_what_the_better_has, ReplyError("no JSON")])
     record = await refine_prompt(pool_of(*texts), stage.crew(), Rules(3, policy, coverage="top"))
     assert all(standing.is_asked and standing.score is not None for standing in record.standings)
     assert record.tie_share_after is not None

@@ -105,8 +105,9 @@ def next_of(reaches: Mapping[str, Reach], top: int = TOP, most: int | None = Non
     than `most`, in the order of `ranked`) are known with their scores; empty when they are.
 
     Only those are named that have to be graded whatever the others turn out to be, best upper bound first:
-    so nobody is graded for nothing. Where nothing is known of such a one, all of whom nothing is known are
-    named with it, since their order says nothing, and asking one after the other would only take longer.
+    so nobody is graded for nothing. But of those of whom nothing is known, whose order says nothing either, a
+    quarter is named at a time and at least `TOP`: one after the other would save a little more where a rubric
+    is saturated, and take as many times longer.
     """
     scores = sorted(-reach.low for reach in reaches.values() if reach.score is not None)
     places = sorted((-reach.low, key) for key, reach in reaches.items() if reach.score is not None)
@@ -120,7 +121,9 @@ def next_of(reaches: Mapping[str, Reach], top: int = TOP, most: int | None = Non
             break
         named.append(key)
     if any(reaches[key].is_blank for key in named):
-        named += [key for _, key in contenders if reaches[key].is_blank and key not in named]
+        size = max(TOP, -(-len(reaches) // 4))
+        blank = [key for _, key in contenders if reaches[key].is_blank and key not in named]
+        named += blank[: max(0, size - len(named))]
     return tuple(named)
 
 

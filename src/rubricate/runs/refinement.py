@@ -18,7 +18,7 @@ from rubricate.domain.rubric import Lineage, Rubric
 from rubricate.domain.scoring import COVERAGE_FLOOR
 from rubricate.domain.selection import Pair, Policy, in_play, select
 from rubricate.errors import BadRequest, ReplyError
-from rubricate.runs.standing import Coverage, Field, ask, compare_top, stand
+from rubricate.runs.standing import Coverage, Field, ask, compare_top, score_all, stand
 from rubricate.steps.crew import Crew
 
 
@@ -56,7 +56,7 @@ async def refine_prompt(pool: Pool, crew: Crew, rules: Rules, initial: Rubric | 
     if rubric is None:
         rubric = await crew.proposer.propose(prompt)
         rubric = msgspec.structs.replace(rubric, lineage=Lineage(crew.proposer.name))
-    first, rounds = rubric, list[Round]()
+    first, rounds, opening = rubric, list[Round](), None
     tried: list[tuple[str, str]] = []
     why = {0: "no round was asked for", 1: "the one round was played"}.get(
         rules.max_iterations, f"all {rules.max_iterations} rounds were played"
@@ -66,6 +66,7 @@ async def refine_prompt(pool: Pool, crew: Crew, rules: Rules, initial: Rubric | 
         scored = () if rules.policy == "first_two" else playing
         policy = rules.policy if rules.coverage == "top" else None
         field = await stand(crew, prompt, scored, rubric, rules.floor, policy)
+        opening = opening or field
         choice = select(rules.policy, playing, field.scores, tried)
         if choice.pair is None:
             why = choice.why
@@ -78,8 +79,9 @@ async def refine_prompt(pool: Pool, crew: Crew, rules: Rules, initial: Rubric | 
         tried.append(outcome.pair)
         if outcome.decision == "accepted" and outcome.proposed is not None:
             rubric = outcome.proposed
-    final = await stand(crew, prompt, pool.responses if rules.score_final else (), rubric, rules.floor)
-    ties_of_final = tie_share_of_top(final.reaches)
+    final = Field(crew, prompt, pool.responses if rules.score_final else (), rubric, rules.floor)
+    await score_all(final, opening)
+    tie_share = tie_share_of_top(final.reaches)
     return PromptRecord(
         key="",
         id=prompt.id,
@@ -90,8 +92,8 @@ async def refine_prompt(pool: Pool, crew: Crew, rules: Rules, initial: Rubric | 
         rubric=rubric,
         rounds=tuple(rounds),
         standings=final.standings,
-        tie_share_before=rounds[0].tie_share_before if rounds else ties_of_final,
-        tie_share_after=ties_of_final,
+        tie_share_before=tie_share_of_top(opening.reaches) if opening and rounds else tie_share,
+        tie_share_after=tie_share,
         set_aside=pool.set_aside,
     )
 

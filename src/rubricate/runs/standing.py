@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
-from rubricate.domain.bounds import Reach, next_wave, reach_of
+from rubricate.domain.bounds import Reach, next_wave, reach_of, tie_share_of_top
 from rubricate.domain.conversation import Prompt, Response
 from rubricate.domain.judgement import Verdict, unjudged
 from rubricate.domain.record import NOT_ASKED, Standing
@@ -100,6 +100,13 @@ async def stand(
     while wave := next_wave(field.reaches, policy):
         await ask(wave, field)
     return field
+
+
+async def score_all(final: Field, first: Field | None) -> None:
+    """Grades everybody under the final rubric. Where the tie share of the top under the first one was left
+    open, it is measured as well: in the same calls, so that it costs a few criteria."""
+    is_open = first is not None and first.responses and tie_share_of_top(first.reaches) is None
+    await ask(final.responses, *([final, first] if first is not None and is_open else [final]))
 
 
 async def compare_top(before: Field, after: Field, coverage: Coverage) -> TopTies:
