@@ -3,14 +3,14 @@
     python benchmarks/cost.py [--units 100] [--sweep-units 30] [--jobs 2]
 
 The same pools of the simulated world, the same crew, the same gate; the grader is deterministic by response
-and criterion. "regrade" is what the official code does: every response in play on all criteria, every round (16 +
-14 + 12 + 10 = 52 gradings a prompt), and what the gate looks at as well. "reuse" asks only criteria that a
-response was not asked before. "bounds" (`grade.coverage=top`) asks only responses that could still matter.
-Pairs, decisions with their words and final rubrics of the three must be the same, or the program fails.
+and criterion. "regrade" is what the official code does: every response in play on all criteria, every round
+(16 + 14 + 12 + 10 = 52 gradings a prompt), and what the gate looks at as well. "reuse" asks only criteria
+that a response was not asked before. "bounds" (`grade.coverage=top`) asks only responses that could still
+matter. Pairs, decisions with their words and final rubrics of the three must be the same, or the program fails.
 
 Tokens are the world's (words, cut into pieces of six letters). Cached tokens are those of a prefix cache that
-forgets nothing, asked in a fixed order, once by OpenAI's rule (from 1,024 tokens, in steps of 128) and once
-by vLLM's (blocks of 16); all three ways have it. Money is at list prices, with the discount for cached tokens.
+forgets nothing within a prompt, asked in a fixed order: by OpenAI's rule (from 1,024 tokens, in steps of 128)
+or by vLLM's (blocks of 16). All three ways have it. Money is at list prices, less for cached tokens.
 """
 
 from __future__ import annotations

@@ -66,10 +66,10 @@ CONFIGS = [
     ("paper", 6, ()),
     ("paper", 1, ()),
     ("paper", 6, ("grade.criteria_per_call=5",)),
-    ("iterative", 8, ()),
-    ("iterative", 5, ()),
-    ("iterative", 8, ("grade.reuse=false",)),
-    ("iterative", 8, ("workflow.score_final=false",)),
+    ("iterative", 8, ("grade.coverage=all",)),
+    ("iterative", 5, ("grade.coverage=all",)),
+    ("iterative", 8, ("grade.reuse=false", "grade.coverage=all")),
+    ("iterative", 8, ("workflow.score_final=false", "grade.coverage=all")),
     ("iterative", 8, ("workflow.max_iterations=0",)),
     ("single", 2, ()),
     ("single", 6, ("workflow.initial_responses_per_prompt=6",)),
@@ -97,6 +97,32 @@ def test_the_calls_are_those_of_a_run(desk, config, n_responses, overrides):
     }
     for step, spend in planned.items():
         assert spend["prompt_tokens"] == pytest.approx(spent[step]["prompt_tokens"], rel=0.25), step
+
+
+@pytest.mark.parametrize("final", ["true", "false"])
+def test_with_bounds_a_plan_lies_above_the_run_and_below_full_coverage(desk, final):
+    """Whom a round asks hangs on the verdicts. Of these pools, where nothing is close, a run asks less than
+    is planned, and the plan says what it assumed."""
+    write_pool(desk.path / "pool.json", climbing(2, 8))
+    options = [
+        "--config-name",
+        "iterative",
+        "files.responses_file=pool.json",
+        f"workflow.score_final={final}",
+    ]
+    plans = {
+        coverage: json.loads(command("plan", *options, f"grade.coverage={coverage}", "--json").text)
+        for coverage in ("top", "all")
+    }
+    assert "6 responses asked in a round after the first" in command("plan", *options).text
+    assert "after the first" not in command("plan", *options, "grade.coverage=all").text
+    with Served(answer) as server:
+        desk.ask(server)
+        assert command("run", *options, *QUICK, "files.output_dir=out").code == 0
+    summary = json.loads((desk.path / "workflow_outs/out/summary.json").read_bytes())
+    run, top, full = (spend["grade"]["calls"] for spend in (summary["spend"], plans["top"], plans["all"]))
+    assert run <= top <= full
+    assert summary["rounds"][1]["responses_not_asked"] > 0
 
 
 class TestWords:

@@ -12,7 +12,7 @@ from rubricate.domain.rubric import Criterion
 from rubricate.errors import Unavailable
 from rubricate.llm.chat import Request
 from rubricate.llm.scripted import ScriptedChat
-from rubricate.steps.asking import Manner
+from rubricate.steps.asking import Manner, template
 from rubricate.steps.crew import (
     CheckedGrader,
     ModelGrader,
@@ -21,6 +21,7 @@ from rubricate.steps.crew import (
     RecallingGrader,
     verdict_keys,
 )
+from rubricate.steps.roles import known_to
 from tests.builders import (
     a_manner,
     a_prompt,
@@ -145,6 +146,80 @@ def test_a_verdict_is_of_grader_prompt_text_and_criterion() -> None:
     assert key(criterion="rule 3:c") == key()
     (other,) = verdict_keys("g", a_prompt("p", id="x"), a_response("t", "z"), a_rubric("1:c").criteria)
     assert other == key()
+
+
+ABOUT = {
+    "grader": "m",
+    "temperature": 0.0,
+    "retry temperature": 0.7,
+    "further askings": 1,
+    "length limit": 0,
+    "template": "",
+    "prompt": "p",
+    "response": "r",
+    "criterion": "1:c",
+}
+
+
+@pytest.mark.parametrize("changed", [None, *ABOUT])
+async def test_each_word_of_the_key(changed: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Grader, parameters, template, prompt, response, criterion: with any one of them changed a model is
+    asked anew; with none, nothing is asked, by another grader object on the same memory, be it in a later
+    round, a later run, or a trainer's."""
+    memory: dict[str, Verdict] = {}
+
+    async def graded(about: Mapping[str, object]) -> int:
+        manner = Manner(
+            str(about["grader"]),
+            temperature=float(str(about["temperature"])),
+            retries=int(str(about["further askings"])),
+            retry_temperature=float(str(about["retry temperature"])),
+            max_tokens=int(str(about["length limit"])) or None,
+        )
+        said, text = str(about["template"]), template("grade")
+        chat = ScriptedChat(lambda request: '{"c1": "met"}')
+        with monkeypatch.context() as patched:
+            for room in ("crew", "grade"):
+                patched.setattr(f"rubricate.steps.{room}.template", lambda name: said + text)
+            grader = RecallingGrader(ModelGrader(chat, manner), memory)
+            prompt, response = a_prompt(str(about["prompt"])), a_response(str(about["response"]))
+            asked_of = a_rubric(str(about["criterion"])).criteria
+            is_known = None not in await grader.known(prompt, response, asked_of)
+            await grader.grade(prompt, response, asked_of)
+        assert is_known == (not chat.requests)
+        return len(chat.requests)
+
+    assert await graded(ABOUT) == 1
+    other = {**ABOUT} if changed is None else {**ABOUT, changed: 2 if ABOUT[changed] in (0, 1) else "1:other"}
+    if changed in ("temperature", "retry temperature"):
+        other[changed] = 0.5
+    assert await graded(other) == (changed is not None)
+    assert await graded(ABOUT) == 0
+
+
+async def test_what_is_known_is_told_for_free() -> None:
+    """By program, by memory, by the record of earlier runs, looked up once; nothing is asked or counted."""
+    texts = criteria("at most 5 words", "a", "b", "c")
+    keys = verdict_keys("noting", PROMPT, RESPONSE, texts)
+    looked_up, counts = list[list[str]](), list[int]()
+
+    async def recorded(wanted: Sequence[str]) -> Mapping[str, Verdict]:
+        looked_up.append(list(wanted))
+        return {keys[2]: Verdict("unmet", by="noting")}
+
+    inner = NotingGrader()
+    checked = CheckedGrader(inner, decided=counts.append)
+    grader = RecallingGrader(checked, {keys[1]: Verdict("met", by="noting")}, recorded, counts.append)
+    for _ in range(2):
+        known = await grader.known(PROMPT, RESPONSE, texts)
+        assert [verdict and (verdict.outcome, verdict.by) for verdict in known] == [
+            ("met", "check"), ("met", "noting"), ("unmet", "noting"), None,
+        ]  # fmt: skip
+    assert looked_up == [[keys[0], keys[2], keys[3]]]
+    assert inner.asked == [] and counts == []
+    assert await known_to(inner, PROMPT, RESPONSE, texts) == (None,) * 4
+    assert marks_of(await grader.grade(PROMPT, RESPONSE, texts)) == "++-+"
+    assert inner.asked == [("one two three", ["c"])]
 
 
 async def test_memory_is_not_shared_between_graders() -> None:

@@ -11,6 +11,7 @@ from rubricate.domain.conversation import Prompt
 from rubricate.llm.chat import Reply, Request
 from rubricate.llm.scripted import ScriptedChat
 from rubricate.steps.compare import compare
+from rubricate.steps.crew import ModelGrader
 from rubricate.steps.grade import grade
 from rubricate.steps.propose import propose
 from rubricate.steps.refine import refine
@@ -93,3 +94,25 @@ async def test_pitfalls_are_mentioned_where_they_are_wanted_only() -> None:
             assert ("pitfall" in said) == wanted
             assert request.schema is not None
             assert ("pitfall" in json.dumps(request.schema.body)) == wanted
+
+
+async def test_only_the_criteria_differ_at_the_end_of_a_grading_question() -> None:
+    """Asking for other criteria (the missing ones again, a chunk, new ones) leaves all before the criteria as
+    it was, to the letter, so that a server's prefix cache serves template, prompt and response; of another
+    response it serves template and prompt."""
+    (message,) = (await first_requests())["grade"].messages
+    prefix = message.content[: message.content.index("<criteria-")]
+    assert prefix.endswith("The criteria:\n\n") and PAIR[0].text in prefix and a_prompt().text in prefix
+    asked = ScriptedChat(lambda request: verdicts_reply("+"))
+    manner = a_manner("model")
+    for criteria in (RUBRIC.criteria[:1], RUBRIC.criteria[2:], a_rubric("2:something new").criteria):
+        await grade(asked, manner, a_prompt(), PAIR[0], criteria)
+    halting = ScriptedChat(lambda request: verdicts_reply("+??" if request.draw == 0 else "++"))
+    await grade(halting, manner, a_prompt(), PAIR[0], RUBRIC.criteria)
+    await ModelGrader(asked, manner, criteria_per_call=1).grade(a_prompt(), PAIR[0], RUBRIC.criteria)
+    questions = [request.messages[0].content for request in (*asked.requests, *halting.requests)]
+    assert len(questions) == 3 + 2 + 3 and len(set(questions)) > 5
+    assert all(question.startswith(prefix) for question in questions)
+    await grade(asked, manner, a_prompt(), PAIR[1], RUBRIC.criteria)
+    of_other = asked.requests[-1].messages[0].content
+    assert of_other.startswith(prefix[: prefix.index("<response-")]) and not of_other.startswith(prefix)

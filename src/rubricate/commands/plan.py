@@ -13,7 +13,7 @@ from rubricate.commands.run import Order, initial_of, intake_of, settings_for
 from rubricate.domain.record import Spend, Step
 from rubricate.runs.plan import ASSUMED, plan
 from rubricate.settings.opening import asked_models, prices_of, shape_of
-from rubricate.settings.schema import OFFLINE
+from rubricate.settings.schema import OFFLINE, Settings
 
 
 def show_plan(order: Order, console: Console, *, as_json: bool = False) -> int:
@@ -40,7 +40,7 @@ def show_plan(order: Order, console: Console, *, as_json: bool = False) -> int:
     console.print(
         f"Assumed: {ASSUMED.criteria} criteria in a first rubric, {ASSUMED.new_criteria_per_round} new ones "
         f"a round, {ASSUMED.criterion_characters} characters a criterion, {ASSUMED.characters_per_token:g} "
-        "characters a token, every refinement accepted, nothing in the ledger yet.\n"
+        f"characters a token, {_asked(settings)}every refinement accepted, nothing in the ledger yet.\n"
         f"Prices: list prices as of {prices.as_of}; check them, or give yours in budget.prices."
     )
     return 0
@@ -64,6 +64,13 @@ def _table(bill: Mapping[Step, Spend]) -> Table:
         row = (f"{spend.calls:,}", f"{spend.prompt_tokens:,}", f"{spend.completion_tokens:,}", usd)
         table.add_row(name, *row, style="bold" if name == "total" else None)
     return table
+
+
+def _asked(settings: Settings) -> str:
+    """What is assumed of whom a round asks, where that depends on the verdicts."""
+    if settings.grade.coverage == "all" or settings.policy == "first_two":
+        return ""
+    return f"{ASSUMED.contenders} responses asked in a round after the first, "
 
 
 def _rounds(n: int) -> str:

@@ -1,8 +1,9 @@
 """What a run will take, before anything is spent: calls, tokens and money by step.
 
 Counted from the real templates and the real texts; what only the models can know is assumed and said:
-how many criteria a rubric has, how many of them are new each round, and how long a criterion is. The
-number of calls is the one when every refinement is accepted; refusals and `offline` need fewer.
+how many criteria a rubric has, how many of them are new each round, how long a criterion is, and, with
+`grade.coverage=top`, how many responses a later round has to ask. The number of calls is the one when every
+refinement is accepted; refusals and `offline` need fewer.
 """
 
 from __future__ import annotations
@@ -26,13 +27,16 @@ from rubricate.steps.grade import question
 
 
 class Assumed(msgspec.Struct, frozen=True):
-    """What is assumed of the models. Tokens are estimated at four characters each."""
+    """What is assumed of the models. Tokens are estimated at four characters each. `contenders`: responses
+    that a round after the first asks with `grade.coverage=top`, its pair included; in the simulated world it
+    is 5 to 8 of 16 (benchmarks/cost.py)."""
 
     criteria: int = 12
     new_criteria_per_round: int = 4
     criterion_characters: int = 130
     characters_per_token: float = 4.0
     verdict_tokens: int = 8
+    contenders: int = 6
     response_tokens: int = 700
 
 
@@ -87,9 +91,11 @@ class _Bill:
         playing, total = list(lengths), criteria
         graded = dict.fromkeys(range(len(playing)), 0)
         places = list(range(len(playing)))
-        for _ in range(rules.max_iterations):
+        for number in range(rules.max_iterations):
             if rules.policy != "first_two":
-                self._grade(frame, places, playing, graded, total)
+                is_all = number == 0 or rules.coverage == "all"
+                asked = places if is_all else places[: assumed.contenders]
+                self._grade(frame, asked, playing, graded, total)
             if len(places) < 2:
                 break
             pair = places[:2]
