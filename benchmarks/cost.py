@@ -6,7 +6,7 @@ The same pools of the simulated world, the same crew, the same gate; the grader 
 and criterion. "regrade" is what the official code does: every response in play on all criteria, every round
 (16 + 14 + 12 + 10 = 52 gradings a prompt), and what the gate looks at as well. "reuse" asks only criteria
 that a response was not asked before. "bounds" (`grade.coverage=top`) asks only responses that could still
-matter. Pairs, decisions with their words and final rubrics of the three must be the same, or the program fails.
+matter. Pairs, decisions with their words and final rubrics of the three must be the same, or this fails.
 
 Tokens are the world's (words, cut into pieces of six letters). Cached tokens are those of a prefix cache that
 forgets nothing within a prompt, asked in a fixed order: by OpenAI's rule (from 1,024 tokens, in steps of 128)

@@ -79,15 +79,27 @@ class _Member(msgspec.Struct, frozen=True):
         return self.is_in_top and not self.after.may_lack
 
 
+def may_be_top(reaches: Mapping[str, Reach]) -> tuple[str, ...]:
+    """The keys of all who may be in the top (`scoring.top_of`), best upper bound first."""
+    least = _least(reaches)
+    found = [key for key, reach in reaches.items() if reach.may_have and reach.high >= least]
+    return tuple(sorted(found, key=lambda key: (-reaches[key].high, key)))
+
+
+def _least(reaches: Mapping[str, Reach]) -> float:
+    """What the last of the top surely scores; 0 while that is not sure of anybody."""
+    sure = sorted((reach.low for reach in reaches.values() if not reach.may_lack), reverse=True)
+    return sure[TOP - 1] if len(sure) >= TOP else 0.0
+
+
 def _members(before: Mapping[str, Reach], after: Mapping[str, Reach]) -> list[_Member]:
     """All who may take part, best upper bound under the old rubric first."""
-    sure = sorted((reach.low for reach in before.values() if not reach.may_lack), reverse=True)
-    least = sure[TOP - 1] if len(sure) >= TOP else 0.0
-    highs = sorted(reach.high for reach in before.values() if reach.may_have)
+    least = _least(before)
+    highs = [reach.high for reach in before.values() if reach.may_have]
     found = []
-    for key in sorted(before, key=lambda key: (-before[key].high, key)):
+    for key in may_be_top(before):
         reach = before[key]
-        if not reach.may_have or reach.high < least or not after[key].may_have:
+        if not after[key].may_have:
             continue
         low = max(reach.low, least)
         n_better = sum(high > reach.low for high in highs) - (reach.high > reach.low)

@@ -68,6 +68,12 @@ class OfflineGrader:
         passage = Passage(without_such(sentences_of(response.text), prompt.text))
         return tuple(self._verdict(prompt, response, passage, criterion.text) for criterion in criteria)
 
+    async def known(
+        self, prompt: Prompt, response: Response, criteria: Sequence[Criterion]
+    ) -> tuple[Verdict | None, ...]:
+        """All of them: no model is asked, so that a run always has every score."""
+        return await self.grade(prompt, response, criteria)
+
     def _verdict(self, prompt: Prompt, response: Response, passage: Passage, text: str) -> Verdict:
         if is_decidable(text):
             decided = decide(text, prompt.text, response.text)

@@ -18,7 +18,7 @@ from rubricate.domain.record import NOT_ASKED, Standing
 from rubricate.domain.rubric import Criterion, Rubric
 from rubricate.domain.scoring import COVERAGE_FLOOR, coverage, ranked, tie_share, top_of
 from rubricate.domain.selection import Policy
-from rubricate.domain.top_ties import TopTies, top_ties
+from rubricate.domain.top_ties import TopTies, may_be_top, top_ties
 from rubricate.steps.asking import gathered
 from rubricate.steps.crew import Crew
 from rubricate.steps.roles import known_to
@@ -69,10 +69,10 @@ class Field:
         self._verdicts[key] = verdicts
         self._reaches[key] = reach_of(self.rubric, verdicts, self._floor)
 
-    async def recall(self) -> None:
-        """Notes what is known without asking a model."""
+    async def recall(self, keys: Iterable[str]) -> None:
+        """Notes what is known of these without asking a model."""
         complete = list[str]()
-        for key in self.responses:
+        for key in keys:
             if self.is_settled(key):
                 continue
             known = await known_to(self.crew.grader, self.prompt, self.responses[key], self.rubric.criteria)
@@ -96,7 +96,7 @@ async def stand(
     if policy is None:
         await ask(field.responses, field)
         return field
-    await field.recall()
+    await field.recall(field.responses)
     while wave := next_wave(field.reaches, policy):
         await ask(wave, field)
     return field
@@ -119,7 +119,7 @@ async def compare_top(before: Field, after: Field, coverage: Coverage) -> TopTie
     if coverage == "all":
         await ask([key for key in top_of(before.scores) if not after.is_settled(key)], after)
     else:
-        await after.recall()
+        await after.recall(may_be_top(before.reaches))
     while wave := (found := top_ties(before.reaches, after.reaches)).to_ask:
         await ask(wave, after, before)
     return found
