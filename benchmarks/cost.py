@@ -216,7 +216,7 @@ def main() -> None:
     parser.add_argument("--sweep-units", type=int, default=30)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     given = parser.parse_args()
-    print(f"dials: {Dials()}")
+    print(f"dials: {Dials()}\ncaches (block, from): {CACHES}; the first unless a line names the other")
     with ProcessPoolExecutor(given.jobs) as pool:
         for setting in (Setting("16 responses, 4 rounds"), Setting("  with score_final", final=True)):
             print(f"\n{setting.name.strip()}, {setting.policy}, {given.units} prompts; a prompt (ratio):\n")

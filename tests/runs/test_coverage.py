@@ -7,6 +7,7 @@ silent graders and floors, whatever was known beforehand.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Sequence
 from random import Random
 
@@ -20,7 +21,11 @@ from rubricate.domain.judgement import Preference, Verdict
 from rubricate.domain.record import PromptRecord
 from rubricate.domain.rubric import Criterion, Rubric
 from rubricate.errors import ReplyError
+from rubricate.report.page import render_page
+from rubricate.report.prompt_view import view_of
+from rubricate.runs.outputs import write_scores
 from rubricate.runs.refinement import Rules, refine_prompt
+from rubricate.runs.summary import summarize
 from rubricate.steps.crew import CheckedGrader, Crew, RecallingGrader
 from tests.builders import a_prompt, marks
 from tests.runs.stage import Stage, adds_what_the_better_has, pool_of, rubric_of
@@ -131,22 +136,52 @@ def test_the_same_pairs_decisions_and_rubrics(
             assert len(lazy_table.calls) <= len(full_table.calls)
 
 
-async def test_what_is_not_asked_is_said():
+async def passed_over() -> tuple[Stage, Pool, PromptRecord]:
     """By hand, top2: twelve criteria; after the first round one new criterion of weight 1. Two responses have
-    all twelve, so whoever lacks two of them cannot reach the pair any more, and is not asked."""
+    all twelve, so whoever lacks two of them cannot reach the pair any more."""
     words = [f"w{n}" for n in range(12)]
     texts = [" ".join([*words, "p1"]), " ".join([*words, "p2"]), " ".join(words[:-2]), " ".join(words[:-5])]
     stage = Stage(rubric_of(words), [adds_what_the_better_has, ReplyError("no JSON")])
     rules = Rules(2, "top2", score_final=False, coverage="top")
-    record = await refine_prompt(pool_of(*texts), stage.crew(), rules)
-    second = record.rounds[1]
-    new = record.rounds[0].proposed.criteria[-1].text
-    assert {text for text, criterion in stage.asked if criterion == new} == set(texts[:2])
+    return stage, pool_of(*texts), await refine_prompt(pool_of(*texts), stage.crew(), rules)
+
+
+async def test_what_is_not_asked_has_a_mark_of_its_own():
+    """Two are not asked for the new criterion: their marks show it, they have no score, and the tie share of
+    the top is left open."""
+    stage, pool, record = await passed_over()
+    second, new = record.rounds[1], record.rounds[0].proposed.criteria[-1].text
+    assert {text for text, criterion in stage.asked if criterion == new} == {
+        r.text for r in pool.responses[:2]
+    }
     open_ = [standing for standing in second.standings if not standing.is_asked]
     assert {standing.marks for standing in open_} == {"++++++++++--_", "+++++++-----_"}
-    assert [standing.score for standing in open_] == [None, None]
-    assert all(standing.coverage < 1 for standing in open_)
+    assert [(standing.score, standing.reasons) for standing in open_] == [(None, {})] * 2
+    assert [standing.coverage for standing in open_] == [12 / 13] * 2
     assert second.tie_share_before is None
+
+
+async def test_what_is_not_asked_is_no_unjudged_anywhere(tmp_path):
+    """In the summary, in scores.jsonl and on the page: 50 of 52 verdicts are there, none is unjudged, and the
+    two responses without a score are not counted as graded."""
+    _, pool, record = await passed_over()
+    record = msgspec.structs.replace(record, standings=record.rounds[1].standings)
+    summary = summarize([record])
+    assert (summary.unjudged.value, summary.unjudged.n) == (0.0, 50)
+    assert (summary.responses_graded, summary.responses_without_score) == (2, 0)
+    assert [(r.responses, r.responses_not_asked) for r in summary.rounds] == [(4, 0), (4, 2)]
+    assert summary.rounds[1].tie_share is None and summary.unjudged_reasons.common == ()
+    write_scores([(pool, record)], tmp_path / "scores.jsonl")
+    rows = [json.loads(line) for line in (tmp_path / "scores.jsonl").open()]
+    new = record.rubric.criteria[-1].id
+    told = [(row["score"], row["verdicts"][new], row.get("reason")) for row in rows]
+    assert told[2:] == [(None, None, "not asked: it could not matter (grade.coverage)")] * 2
+    assert all(reason is None and score is not None for score, _, reason in told[:2])
+    view = view_of(record, pool)
+    assert view.has_open and view.unjudged == () and view.unjudged_share.n == 50
+    page = render_page("run", summary, [view]).decode()
+    assert page.count(">not asked<") == 2 and page.count('data-v="o"') == 2
+    assert "Not asked for all verdicts: 2 of 4" in page
 
 
 async def test_the_gate_asks_nobody_else_where_it_cannot_matter():

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from functools import cache
+from typing import Protocol, cast
 
 from rubricate.domain.conversation import Prompt, Response
 from rubricate.domain.judgement import Preference, Verdict
@@ -51,7 +52,6 @@ class Grader(Protocol):
         ...
 
 
-@runtime_checkable
 class Knowing(Grader, Protocol):
     """A grader that can say what it knows before it asks anybody."""
 
@@ -67,9 +67,15 @@ async def known_to(
     grader: Grader, prompt: Prompt, response: Response, criteria: Sequence[Criterion]
 ) -> tuple[Verdict | None, ...]:
     """What a grader knows for free; one that cannot say knows nothing."""
-    if isinstance(grader, Knowing):
-        return await grader.known(prompt, response, criteria)
+    if _can_tell(type(grader)):
+        return await cast(Knowing, grader).known(prompt, response, criteria)
     return (None,) * len(criteria)
+
+
+@cache
+def _can_tell(kind: type[Grader]) -> bool:
+    """Whether graders of this kind are `Knowing`; isinstance of a protocol takes longer than the rest."""
+    return hasattr(kind, "known")
 
 
 class Judge(Protocol):
