@@ -121,7 +121,7 @@ class Carrier:
                     await self._given_up(watch)
                     return
                 await self._known_as(watch, batch)
-            self._say(f"batch {watch.kept.id}: {kept.n:,} questions to {kept.model} are taken up again")
+            self._say(f"batch {watch.kept.id}: {_questions(kept.n)} to {kept.model}: taken up again")
         except BaseException:
             self.watches.pop(kept.key, None)
             raise
@@ -161,7 +161,7 @@ class Carrier:
             waited_s, pause_s = waited_s + pause_s, pause_s * 2
         await self._known_as(watch, batch)
         self.n_submitted += 1
-        self._say(f"batch {batch.id}: {kept.n:,} questions to {kept.model} submitted")
+        self._say(f"batch {batch.id}: {_questions(kept.n)} to {kept.model} submitted")
 
     async def _known_as(self, watch: Watch, batch: Batch) -> None:
         watch.kept = msgspec.structs.replace(watch.kept, stage="submitted", id=batch.id)
@@ -188,7 +188,7 @@ class Carrier:
             n_lost = len(watch.lost) + len(watch.asked)
             self._say(
                 f"batch {kept.id}: {batch.status} after {in_words(self._now() - kept.at)}, "
-                f"{watch.n_answered:,} questions answered, {n_lost:,} not"
+                f"{_questions(watch.n_answered)} answered, {n_lost:,} not"
             )
             await self._concluded(watch, batch)
         except Gone as failure:
@@ -307,6 +307,10 @@ class Carrier:
                 question.fail(failure)
             elif question.is_wanted:
                 self._owed(question)
+
+
+def _questions(n: int) -> str:
+    return "1 question" if n == 1 else f"{n:,} questions"
 
 
 def _take_back(watch: Watch) -> None:
