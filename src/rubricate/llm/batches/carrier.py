@@ -24,7 +24,7 @@ from rubricate.errors import (
 from rubricate.llm.batches.facts import BatchFacts, Kept
 from rubricate.llm.batches.parts import Part, Question
 from rubricate.llm.batches.rows import Crowded, Row, cancelled, lost_of, outcome_of, read_row, refusal_of
-from rubricate.llm.batches.waits import FIRST_PAUSE_S, Waits, in_words
+from rubricate.llm.batches.waits import Waits, in_words
 from rubricate.llm.batches.wire import ENDED, Batch, BatchWire, Gone
 from rubricate.llm.chat import Reply
 from rubricate.llm.dialect import Dialect
@@ -140,7 +140,7 @@ class Carrier:
 
     async def _submitted(self, watch: Watch) -> None:
         """Submits a batch once: when no answer comes, it is looked for before it is submitted again."""
-        kept, waited_s, pause_s = watch.kept, 0.0, FIRST_PAUSE_S
+        kept, waited_s, pause_s = watch.kept, 0.0, self._waits.first_pause_s
         while True:
             try:
                 batch = await self._wire.submit(kept.file_id, kept.key, self._window, kept.model)
@@ -169,7 +169,7 @@ class Carrier:
 
     async def _found(self, kept: Kept, for_s: float) -> Batch | None:
         """The batch, by its content key or its file; looked for again for a while: a listing may lag."""
-        pause_s, waited_s = FIRST_PAUSE_S, 0.0
+        pause_s, waited_s = self._waits.first_pause_s, 0.0
         while True:
             batch = await self._waits.patiently(lambda: self._wire.find(kept.key, kept.file_id, kept.model))
             if batch is not None or waited_s >= for_s:

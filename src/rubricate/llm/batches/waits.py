@@ -13,8 +13,6 @@ from rubricate.llm.batches.rows import Crowded
 
 Result = TypeVar("Result")
 
-FIRST_PAUSE_S = 0.5
-
 
 class Waits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All times in seconds.
@@ -22,7 +20,8 @@ class Waits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `linger_s`: how long nothing more must come before what is gathered is submitted. `poll_s`: the first
     pause between two looks at a batch; each is half as long again as the one before, up to `longest_poll_s`.
     `patience_s`: how long a failing call to the batch endpoints is tried again. `settle_s`: how long a batch
-    whose submission got no answer is looked for before it is submitted again.
+    whose submission got no answer is looked for before it is submitted again. `first_pause_s`: before the
+    second try of a call; each further pause is twice as long, up to `longest_poll_s`.
     """
 
     linger_s: float = 5.0
@@ -30,6 +29,7 @@ class Waits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     longest_poll_s: float = 60.0
     patience_s: float = 600.0
     settle_s: float = 15.0
+    first_pause_s: float = 0.5
 
     async def patiently(self, call: Callable[[], Awaitable[Result]]) -> Result:
         """The result of a call that may be repeated without harm, tried again for as long as patience lasts.
@@ -37,8 +37,8 @@ class Waits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Raises:
             ChatError: the last failure; at once where another try is not worth it, or the queue is full.
         """
-        waited_s, pause_s = 0.0, FIRST_PAUSE_S
-        longest_s = max(self.longest_poll_s, FIRST_PAUSE_S)
+        waited_s, pause_s = 0.0, self.first_pause_s
+        longest_s = max(self.longest_poll_s, self.first_pause_s)
         while True:
             try:
                 return await call()
