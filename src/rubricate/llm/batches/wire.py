@@ -43,7 +43,7 @@ class Batch(msgspec.Struct):
     """A batch as the provider tells of it."""
 
     id: str
-    status: str = ""
+    status: str
     input_file_id: str | None = None
     output_file_id: str | None = None
     error_file_id: str | None = None
@@ -110,7 +110,7 @@ class BatchWire:
         """
         try:
             await self._json(_Page, "GET", "/batches?limit=1", "")
-        except Gone:
+        except (Gone, BadAnswer):
             return False
         except AccountError as failure:
             if "answered 405" in str(failure) or "answered 501" in str(failure):
