@@ -53,7 +53,7 @@ class BatchServer(WorldServer):
     the calls to the batch endpoints, as (method, path)."""
 
     def __init__(self, row: Row = echo, *, before: Hook = _nothing, after: Hook = _nothing, **dials: Any):
-        super().__init__(World(Dials(batch=BatchDials(**dials)), seed=1))
+        super().__init__(World(Dials(batches=BatchDials(**dials)), seed=1))
         self.bodies: list[dict[str, Any]] = []
         self.calls: list[tuple[str, str]] = []
         self._script, self._before, self._after = row, before, after

@@ -90,7 +90,12 @@ def test_the_same_rubrics_for_half_the_money(desk: Desk):
     with serving(desk):
         interactive = desk.move("interactive")
         assert run_here(POOL, *loop).code == 0
-    faults = ["batch.row_fails=0.05", "batch.expires=0.2", "batch.call_fails=0.02", "batch.row_lost=0.02"]
+    faults = [
+        "batches.row_fails=0.05",
+        "batches.expires=0.2",
+        "batches.call_fails=0.02",
+        "batches.row_lost=0.02",
+    ]
     with serving(desk, *faults) as server:
         by_batch = desk.move("batch")
         outcome = run_here(POOL, *loop, *QUICK)
@@ -138,7 +143,7 @@ def test_an_endpoint_without_batches(desk: Desk):
     """One clear line at the start, and nothing half done: no folder, no batch, no question."""
     pool(desk, 2)
     folder = desk.move("run")
-    with serving(desk, "batch.offered=0") as server:
+    with serving(desk, "batches.offered=0") as server:
         with pytest.raises(SettingsError, match=r"has no batch endpoints.*api\.mode=interactive"):
             run_here(POOL, *QUICK)
         assert server.n_calls == 0
@@ -151,8 +156,8 @@ def test_an_endpoint_without_batches(desk: Desk):
     [
         ((), (), 0, "batches are offered: api.mode=batch could be used"),
         ((), ("api.mode=batch",), 0, "batches are offered: api.mode=batch is used"),
-        (("batch.offered=0",), (), 0, "batches are not offered here: api.mode=batch cannot be used"),
-        (("batch.offered=0",), ("api.mode=batch",), 1, "batches are not offered here: use"),
+        (("batches.offered=0",), (), 0, "batches are not offered here: api.mode=batch cannot be used"),
+        (("batches.offered=0",), ("api.mode=batch",), 1, "batches are not offered here: use"),
     ],
 )
 def test_doctor_says_whether_batches_are_offered(desk: Desk, dials, overrides, code, said):
@@ -191,9 +196,11 @@ def test_no_run_takes_more_turnarounds_than_planned(desk: Desk):
 
 
 def test_prompts_in_flight_by_batch():
-    """Who is not in this batch waits for a turnaround, so all are, as far as memory goes."""
+    """Who is not in this batch waits for a turnaround, so as many as fill a batch: 50,000 gradings are 3,125
+    prompts of 16 responses, or the most that there may be of 2."""
     assert default_in_flight(load_settings("iterative")) == 64
-    assert default_in_flight(load_settings("iterative", ["api.mode=batch"])) >= 2000
+    assert default_in_flight(load_settings("iterative", ["api.mode=batch"])) == 3125
+    assert default_in_flight(load_settings("single", ["api.mode=batch"])) == 10_000
 
 
 def test_local_servers_are_never_asked_by_batch():

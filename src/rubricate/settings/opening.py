@@ -49,7 +49,8 @@ _STEPS: Mapping[Role, tuple[Step, ...]] = {
     "judge": ("judge",),
     "rollouts": ("sample",),
 }
-_BY_BATCH = 10_000  # prompts; see docs/endpoints.md for the memory that they take
+_MOST_BY_BATCH, _USUAL_RESPONSES = 10_000, 16
+_QUESTIONS_BY_BATCH = 50_000  # at some 20 kB each, measured with texts of 4 kB: 1 GB (docs/endpoints.md)
 
 
 @dataclass(frozen=True)
@@ -220,9 +221,12 @@ async def opened(
 
 
 def default_in_flight(settings: Settings) -> int:
-    """How many prompts are worked on at a time. By batch as many as memory takes: whoever is not in this
-    batch waits for a whole turnaround."""
-    return _BY_BATCH if settings.batch_roles else settings.api.workers
+    """How many prompts are worked on at a time. By batch all of them, as far as memory goes, since whoever is
+    not in this batch waits for a whole turnaround: as many as fill one batch with gradings."""
+    if not settings.batch_roles:
+        return settings.api.workers
+    responses = settings.workflow.initial_responses_per_prompt or _USUAL_RESPONSES
+    return max(1, min(_MOST_BY_BATCH, _QUESTIONS_BY_BATCH // responses))
 
 
 def ledger_path(settings: Settings) -> Path:

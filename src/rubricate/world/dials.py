@@ -135,7 +135,7 @@ class Dials(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     grader: GraderDials = GraderDials()
     judge: JudgeDials = JudgeDials()
     server: ServerDials = ServerDials()
-    batch: BatchDials = BatchDials()
+    batches: BatchDials = BatchDials()
     faults: dict[str, Chance] = {}
 
     def __post_init__(self) -> None:

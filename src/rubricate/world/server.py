@@ -92,7 +92,7 @@ class WorldServer:
         self._answered: Counter[bytes] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
         self._outage_ends: float | None = None
-        self.batches = WorldBatches(world.dials.batch, world.seed, self._row)
+        self.batches = WorldBatches(world.dials.batches, world.seed, self._row)
         self.n_calls, self.fates, self.base_url = 0, Counter[str](), ""
 
     async def __aenter__(self) -> WorldServer:

@@ -97,6 +97,12 @@ class BatchChat:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self.pending.batches:
+            batches, questions, _ = self.pending
+            self._say(
+                f"{batches} pending batch{'es' if batches > 1 else ''} of {questions:,} questions: the same "
+                "questions, asked again, find their answers there"
+            )
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
