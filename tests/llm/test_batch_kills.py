@@ -93,6 +93,10 @@ async def test_killed_at_every_stage(stage: str, tmp_path: Path):
     assert second.returncode == 0 and json.loads(told) == TOLD
     assert server.n_submitted == 1
     assert server.batches.n_rows == N and not server.paid_twice
+    looked_for = ending == "/batches"
+    assert (("GET", "/batches") in server.calls) is looked_for, "only a submission in doubt is looked for"
+    is_adopted = method == "GET" or (looked_for and done)
+    assert server.calls.count(("POST", "/files")) == (1 if is_adopted else 2)
 
 
 async def test_killed_in_the_middle_of_the_download(tmp_path: Path):
