@@ -3,13 +3,17 @@
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rubricate.errors import DataError
-from rubricate.llm.chat import Usage
+from rubricate.domain.conversation import Message
+from rubricate.errors import DataError, RunStopped
+from rubricate.llm.budget import Budget, BudgetChat
+from rubricate.llm.chat import Reply, Request, Usage
 from rubricate.llm.prices import Price, Prices, known_prices, read_prices
+from rubricate.llm.scripted import ScriptedChat
 
 counts = st.integers(0, 10**7)
 
@@ -142,3 +146,53 @@ def test_a_missing_file_is_said(tmp_path: Path):
     """Not the shipped prices in silence."""
     with pytest.raises(DataError, match="cannot be read"):
         known_prices(tmp_path / "none.json")
+
+
+class TestBatches:
+    """What a batch costs: a share of the list price, with no discount for what a cache served."""
+
+    TABLE = Prices({"m": Price(Decimal(2), Decimal(8), Decimal("0.5"))})
+    USAGE = Usage(prompt_tokens=1_000_000, completion_tokens=500_000, cached_tokens=400_000)
+
+    def test_half_by_hand(self):
+        """Alone: 0.6 * 2 + 0.4 * 0.5 + 0.5 * 8 = 5.4 dollars. By batch: 1 * 1 + 0.5 * 4 = 3."""
+        assert self.TABLE.cost("m", self.USAGE) == 5.4
+        assert self.TABLE.with_batch(["grade"]).cost("m", self.USAGE, "grade") == 3.0
+        assert self.TABLE.with_batch(["grade"]).cost("m", self.USAGE, "propose") == 5.4
+        assert self.TABLE.with_batch(["grade"]).cost("n", self.USAGE, "grade") is None
+
+    @pytest.mark.parametrize(
+        ("table", "model", "cost"),
+        [(None, None, 3.0), ("0.25", None, 1.5), ("0.25", "0.75", 4.5), (None, "0", 0.0), ("1", None, 6.0)],
+    )
+    def test_the_factor_is_the_models_else_the_tables(self, table, model, cost):
+        """A factor of 1 still gives no discount for cached tokens."""
+        price = msgspec.structs.replace(self.TABLE.models["m"], batch_factor=model and Decimal(model))
+        prices = Prices({"m": price}, batch_factor=table and Decimal(table)).with_batch(["grade"])
+        assert prices.cost("m", self.USAGE, "grade") == cost
+
+    def test_a_users_file_says_another_factor(self, tmp_path):
+        """For all models, the shipped ones included; a factor that is no share is refused by its name."""
+        path = tmp_path / "prices.json"
+        path.write_text('{"models": {}, "batch_factor": 0.25}')
+        price = known_prices(path).of("gpt-4.1", by_batch=True)
+        assert price is not None and price.prompt_usd == known_prices().of("gpt-4.1").prompt_usd / 4
+        for wrong in ('{"models": {}, "batch_factor": -1}', '{"models": {}, "batch_steps": ["grade"]}'):
+            path.write_text(wrong)
+            with pytest.raises(DataError, match="batch_"):
+                read_prices(path)
+
+    async def test_the_budget_reserves_and_settles_the_price_of_batches(self):
+        """A limit that two single calls would pass lets four by batch through."""
+        request = Request("m", (Message("user", "x"),), max_tokens=100_000)
+        spent = []
+        for by_batch in (False, True):
+            budget = Budget(self.TABLE, max_cost_usd=1.7)
+            reply = Reply("y", usage=Usage(1, 100_000))
+            chat = BudgetChat(ScriptedChat(lambda request, reply=reply: reply), budget, by_batch=by_batch)
+            for _ in range(2 if not by_batch else 4):
+                await chat.ask(request)
+            with pytest.raises(RunStopped):
+                await chat.ask(request)
+            spent.append(budget.spent_usd)
+        assert spent == [pytest.approx(1.600004), pytest.approx(1.600004)]

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from rubricate.commands.run import Order, settings_for
-from rubricate.errors import RubricateError
+from rubricate.errors import RubricateError, SettingsError
 from rubricate.llm.engines import VllmSettings
 from rubricate.llm.servers import serve_roles
 from rubricate.settings.loading import known_keys, load_settings
@@ -63,6 +63,8 @@ def test_every_key_is_read(desk, read, monkeypatch):
         desk.ask(server)
         outcome = run_here("files.responses_file=../pool.json", "rollouts.models=[m]", "gate.judge=judge")
         assert outcome.code == 0, outcome.text
+        with pytest.raises(SettingsError, match="no batch endpoints"):
+            run_here("files.responses_file=../pool.json", "files.output_dir=batch", "api.mode=batch")
     settings, _ = settings_for(Order("iterative", ("files.output_dir=out",), resume=True))
     assert settings.random_seed == 0
 
@@ -128,7 +130,15 @@ class TestWhatTheyDo:
 
     @pytest.mark.parametrize(
         "override",
-        ["api.workers=3", "api.base_url=http://x", "budget.max_calls=3", "files.output_dir=x", "ledger=x"],
+        [
+            "api.mode=batch",
+            "batch.linger_s=9",
+            "api.workers=3",
+            "api.base_url=http://x",
+            "budget.max_calls=3",
+            "files.output_dir=x",
+            "ledger=x",
+        ],
     )
     def test_what_does_not_is_not(self, override):
         """Where, how fast and for how much money leaves a finished prompt finished."""

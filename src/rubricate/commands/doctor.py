@@ -129,6 +129,7 @@ def _roles(settings: Settings, env: Mapping[str, str]) -> Iterator[Finding]:
                 where.key_name,
                 settings.api.temperature,
                 settings.api.structured_output == "auto",
+                role in settings.batch_roles,
             )
             roles_by_question.setdefault(question, []).append(role)
     for question, findings in in_loop(_inspected(list(roles_by_question), settings.api.timeout_s)):

@@ -11,8 +11,8 @@ from rich.table import Table
 
 from rubricate.commands.run import Order, initial_of, intake_of, settings_for
 from rubricate.domain.record import Spend, Step
-from rubricate.runs.plan import ASSUMED, plan
-from rubricate.settings.opening import asked_models, prices_of, shape_of
+from rubricate.runs.plan import ASSUMED, plan, turnarounds
+from rubricate.settings.opening import asked_models, batch_steps, prices_of, shape_of
 from rubricate.settings.schema import OFFLINE, Settings
 
 
@@ -23,6 +23,7 @@ def show_plan(order: Order, console: Console, *, as_json: bool = False) -> int:
     with intake_of(settings) as intake:
         bill = plan(intake, shape_of(settings), prices, initial)
         n_responses = sum(len(pool.responses) for pool in intake)
+        proposes = any(initial.of(pool.prompt) is None for pool in intake)
         size = f"{len(intake)} prompts, {n_responses} responses"
     if as_json:
         console.print_json(json.dumps({step: msgspec.to_builtins(spend) for step, spend in bill.items()}))
@@ -32,6 +33,18 @@ def show_plan(order: Order, console: Console, *, as_json: bool = False) -> int:
         console.print(f"Everything is played by {OFFLINE!r}: no call, no token, no cost.")
         return 0
     console.print(_table(bill))
+    by_batch = batch_steps(settings)
+    waits = {
+        step: n for step, n in turnarounds(shape_of(settings), proposes=proposes).items() if step in by_batch
+    }
+    if waits:
+        each = ", ".join(f"{step} {n}" for step, n in waits.items())
+        console.print(
+            f"By batch: up to {sum(waits.values())} turnarounds one after the other ({each}), each of "
+            f"minutes to {settings.batch.window}; more where rows fail or replies cannot be read. Prices are "
+            "those of batches.",
+            markup=False,
+        )
     unknown = [model for model in asked_models(settings) if prices.of(model) is None]
     if unknown:
         console.print(

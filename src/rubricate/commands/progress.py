@@ -7,29 +7,48 @@ from collections import Counter
 from collections.abc import Callable
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.text import Text
+
+from rubricate.llm.batches.chat import Pending
+from rubricate.llm.batches.waits import in_words
 
 _QUIET_S = 10.0
 
 
 class RunProgress:
-    """Counts finished prompts and shows them, with calls and money; use it in a `with`."""
+    """Counts finished prompts and shows them, with calls and money, and what is waited for by batch; use it
+    in a `with`."""
 
-    def __init__(self, console: Console, total: int, spent: Callable[[], tuple[int, float]]):
-        self._console, self._total, self._spent = console, total, spent
+    def __init__(
+        self,
+        console: Console,
+        total: int,
+        spent: Callable[[], tuple[int, float]],
+        pending: Callable[[], Pending] = lambda: Pending(0, 0, 0.0),
+    ):
+        self._console, self._total, self._spent, self._pending = console, total, spent, pending
         self._states: Counter[str] = Counter()
         self._last = time.monotonic()
         self._live = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[told]}"),
+            _Words(self.words),
             TimeElapsedColumn(),
             console=console,
             disable=not console.is_terminal,
             refresh_per_second=8,
         )
-        self._task = self._live.add_task("prompts", total=total, told="")
+        self._task = self._live.add_task("prompts", total=total)
 
     def __enter__(self) -> RunProgress:
         self._live.start()
@@ -41,15 +60,35 @@ class RunProgress:
     def add(self, state: str, n: int = 1) -> None:
         """A prompt (or n of them) ended in this state."""
         self._states[state] += n
-        self._live.update(self._task, advance=n, told=self.words())
+        self._live.update(self._task, advance=n)
         now = time.monotonic()
         if not self._console.is_terminal and now - self._last > _QUIET_S:
             self._last = now
             self._console.print(f"{self._states.total()} of {self._total} prompts: {self.words()}")
 
     def words(self) -> str:
-        """States, calls and money so far, as words."""
+        """States, calls and money so far, and the batches that are pending, as words."""
         calls, usd = self._spent()
         states = " · ".join(f"{count} {state}" for state, count in sorted(self._states.items()))
         money = f" · ${usd:.2f}" if usd else ""
-        return states + (f" · {calls:,} calls{money}" if calls else "")
+        parts = [states] if states else []
+        parts += [f"{calls:,} calls{money}"] if calls else []
+        batches, questions, oldest_s = self._pending()
+        if batches:
+            parts.append(
+                f"waiting for {batches} batch{'es' if batches > 1 else ''} of {questions:,} questions, "
+                f"the oldest {in_words(oldest_s)} old"
+            )
+        return " · ".join(parts)
+
+
+class _Words(ProgressColumn):
+    """Words that change by themselves: the age of a batch does."""
+
+    def __init__(self, words: Callable[[], str]):
+        super().__init__()
+        self._words = words
+
+    def render(self, task: Task) -> Text:
+        """What is to be said now."""
+        return Text(self._words())

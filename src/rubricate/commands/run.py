@@ -195,7 +195,8 @@ async def _work(
         total, done = len(folder.keys), folder.n_done
         if resumed:
             console.print(f"resuming {folder.path}: {done} of {total} prompts are finished", markup=False)
-        with RunProgress(console, total, lambda: (plant.n_paid, plant.budget.spent_usd)) as progress:
+        spent = lambda: (plant.n_paid, plant.budget.spent_usd)  # noqa: E731
+        with RunProgress(console, total, spent, lambda: plant.pending) as progress:
             if done:
                 progress.add("finished before", done)
             await work_off(folder, plant.plant, initial, lambda record: progress.add(record.state))
@@ -204,13 +205,15 @@ async def _work(
 
 def _session(plant: Opened) -> dict[str, Any]:
     """What this session took, which depends on what the ledger already held: not part of the results."""
-    wires = [line.http.counts for line in plant.lines.values()]
+    wires = [line.http.counts for line in plant.lines]
+    batches = [line.batch.n_submitted for line in plant.lines if line.batch is not None]
     return {
         "calls_paid": plant.n_paid,
         "calls_reused": plant.n_reused,
         "usd_paid": round(plant.budget.spent_usd, 6),
         "probes": sum(wire.probes for wire in wires),
-        "retries": sum(sum(line.retry.counts.retries.values()) for line in plant.lines.values()),
+        "retries": sum(sum(line.retry.counts.retries.values()) for line in plant.lines),
+        **({"batches": sum(batches)} if batches else {}),
     }
 
 

@@ -70,23 +70,23 @@ class Budget:
                 "give it in a file named by budget.prices (USD per million tokens), or lift the limit"
             )
 
-    async def reserve(self, request: Request) -> Decimal:
+    async def reserve(self, request: Request, *, by_batch: bool = False) -> Decimal:
         """The money now set aside for a call, in USD: give it back with `settle` or `release`.
 
         Raises:
             RunStopped: the call would go beyond a limit.
             SettingsError: there is a limit on cost, and the price of the model is unknown.
         """
-        estimate = self._estimate(request)
+        estimate = self._estimate(request, by_batch)
         if self._waiting or not self._fits(estimate):
             await self._turn(estimate)
         else:
             self._take(estimate)
         return estimate
 
-    def settle(self, reserved: Decimal, model: str, usage: Usage) -> None:
+    def settle(self, reserved: Decimal, model: str, usage: Usage, *, by_batch: bool = False) -> None:
         """Turns a reservation into what the call really cost."""
-        cost = self._cost(reserved, model, usage)
+        cost = self._cost(reserved, model, usage, by_batch)
         self._spent += cost
         self.release(reserved)
 
@@ -96,10 +96,10 @@ class Budget:
         self._n_in_flight -= 1
         self._admit()
 
-    def _estimate(self, request: Request) -> Decimal:
+    def _estimate(self, request: Request, by_batch: bool) -> Decimal:
         if self._max_cost is None:
             return Decimal(0)
-        price = self._prices.of(request.model)
+        price = self._prices.of(request.model, by_batch=by_batch)
         if price is None:
             self.check([request.model])
         assert price is not None, "check raises when the price is unknown"
@@ -110,8 +110,8 @@ class Budget:
             return request.max_tokens
         return max(EXPECTED_COMPLETION_TOKENS, self._longest.get(request.model, 0))
 
-    def _cost(self, reserved: Decimal, model: str, usage: Usage) -> Decimal:
-        price: Price | None = self._prices.of(model)
+    def _cost(self, reserved: Decimal, model: str, usage: Usage, by_batch: bool) -> Decimal:
+        price: Price | None = self._prices.of(model, by_batch=by_batch)
         if price is None:
             self.n_unpriced += 1
             return Decimal(0)
@@ -173,10 +173,10 @@ class Budget:
 
 
 class BudgetChat:
-    """A chat around another that asks only what the budget allows."""
+    """A chat around another that asks only what the budget allows; `by_batch` at the price of batches."""
 
-    def __init__(self, inner: Chat, budget: Budget):
-        self._inner, self._budget = inner, budget
+    def __init__(self, inner: Chat, budget: Budget, *, by_batch: bool = False):
+        self._inner, self._budget, self._by_batch = inner, budget, by_batch
 
     async def ask(self, request: Request) -> Reply:
         """The reply of the inner chat, paid from the budget.
@@ -184,13 +184,13 @@ class BudgetChat:
         Raises:
             RunStopped: the call would go beyond a limit.
         """
-        reserved = await self._budget.reserve(request)
+        reserved = await self._budget.reserve(request, by_batch=self._by_batch)
         try:
             reply = await self._inner.ask(request)
         except BaseException:
             self._budget.release(reserved)
             raise
-        self._budget.settle(reserved, request.model, reply.usage)
+        self._budget.settle(reserved, request.model, reply.usage, by_batch=self._by_batch)
         return reply
 
 

@@ -28,7 +28,7 @@ from rubricate.llm.endpoint import Endpoint
 
 _QUOTED = 300
 _TOO_SHORT_TO_ECHO = 60
-_OUT_OF_MONEY = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
+OUT_OF_MONEY = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
 _NO_SUCH_MODEL = re.compile(
     r"model\b.{0,200}\b(not found|not exist|not supported|not a valid)|"
     r"(invalid|unknown|no such|not a valid) model|not a valid model",
@@ -82,7 +82,7 @@ def failure_of(
 
 def _advice(status: int, refusal: Refusal, model: str) -> str | None:
     """What to do where no other call would fare better; None where the failure is not the account's."""
-    if status == 402 or (400 <= status < 500 and refusal.codes & _OUT_OF_MONEY):
+    if status == 402 or (400 <= status < 500 and refusal.codes & OUT_OF_MONEY):
         return "The account has no credit left: add credit or use another key, then run the same command"
     if status == 401:
         return "Check the API key for this endpoint"

@@ -108,10 +108,19 @@ class HttpChat:
         Raises:
             ChatError: by its class the reason, see `errors`; the text names endpoint and model.
         """
+        return await self._exchange(request, await self.dialect(request))
+
+    async def dialect(self, request: Request) -> Dialect:
+        """What is known of the model; where the request has a schema, also whether it is honoured, which may
+        take a probe. Raises the `ChatError` of a probe that came to nothing."""
         known = self._known.get(request.model) or await self._recall(request.model)
         if request.schema is not None and known.structured is None:
             known = await self._probed(request.model)
-        return await self._exchange(request, known)
+        return known
+
+    async def learn(self, model: str, dialect: Dialect) -> None:
+        """Remembers what a call of this model has shown that went another way (by batch): refused fields."""
+        await self._remember(model, msgspec.structs.replace(dialect, structured=None))
 
     async def _exchange(self, request: Request, known: Dialect) -> Reply:
         """The reply, after as many sendings as the model refuses fields; what it took is remembered then.

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from rubricate.domain.conversation import Message
 from rubricate.errors import AccountError, ChatError, ChatTimeout, RateLimited, Unavailable
+from rubricate.llm.batches.wire import BatchWire
 from rubricate.llm.chat import Request, Schema
 from rubricate.llm.dialect import Dialect
 from rubricate.llm.endpoint import Endpoint
@@ -38,13 +39,15 @@ class Finding(NamedTuple):
 
 
 class Question(NamedTuple):
-    """An endpoint and a model, and how a run would ask there. `key_name` is the variable of the key."""
+    """An endpoint and a model, and how a run would ask there. `key_name` is the variable of the key,
+    `by_batch` whether it would ask by batch."""
 
     endpoint: Endpoint
     model: str
     key_name: str | None
     temperature: float | None
     structured: bool
+    by_batch: bool = False
 
 
 async def inspect(question: Question, call_s: float, total_s: float) -> list[Finding]:
@@ -65,6 +68,7 @@ async def inspect(question: Question, call_s: float, total_s: float) -> list[Fin
             )
             findings.append(Finding("ok", f"{endpoint.base_url} answers, and {names} ({key})"))
             findings += await _asked(question, listed, call_s)
+            findings.append(await _batches(question, call_s))
     except Unavailable as failure:
         remedy = "start the server there, or set api.base_url (or the base URL of this role) to yours"
         findings.append(Finding("wrong", f"{failure}: {remedy}"))
@@ -104,6 +108,21 @@ async def _asked(question: Question, listed: tuple[str, ...] | None, call_s: flo
         said = f"model {model!r} answers, though it is not in the list: some servers answer to any name"
         answers = Finding("warning", said)
     return [answers, *_manners(question, dialect)]
+
+
+async def _batches(question: Question, call_s: float) -> Finding:
+    """Whether `api.mode=batch` works here; only wrong where it is what the run would do."""
+    async with BatchWire(question.endpoint, timeout_s=call_s) as wire:
+        try:
+            is_offered = await wire.is_offered()
+        except ChatError as failure:
+            return Finding("warning" if question.by_batch else "ok", f"batches: not known ({failure})")
+    if is_offered:
+        used = "is used" if question.by_batch else "could be used"
+        return Finding("ok", f"batches are offered: api.mode=batch {used}, for half the price")
+    if question.by_batch:
+        return Finding("wrong", "batches are not offered here: use api.mode=interactive")
+    return Finding("ok", "batches are not offered here: api.mode=batch cannot be used")
 
 
 def _manners(question: Question, dialect: Dialect) -> list[Finding]:

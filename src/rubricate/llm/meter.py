@@ -39,7 +39,7 @@ class Meter:
         total, costs = Usage(), []
         for model, usage in sorted(self._usage[step].items()):
             total = total + usage
-            costs.append(prices.cost(model, usage))
+            costs.append(prices.cost(model, usage, step))
         known = [cost for cost in costs if cost is not None]
         return Spend(
             prompt_tokens=total.prompt_tokens,

@@ -10,29 +10,37 @@ from typing import Any
 
 import msgspec
 
+from rubricate.domain.record import Step
 from rubricate.errors import DataError
 from rubricate.llm.chat import Usage
 
 _MILLION = Decimal(1_000_000)
+
+BATCH_FACTOR = Decimal("0.5")
+"""What batch endpoints ask of the list price, where a table does not say otherwise: half, at OpenAI
+(https://platform.openai.com/docs/guides/batch), Anthropic, Google, Mistral and Azure."""
 
 
 class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """List price of one model in USD per million tokens.
 
     `cached_usd` is the price of the prompt tokens that the server had in its cache; None when the provider
-    gives no discount. `source` names an entry of the table's `sources`.
+    gives no discount. `source` names an entry of the table's `sources`. `batch_factor` is the share of the
+    list price that the batch endpoint asks; None: that of the table.
     """
 
     prompt_usd: Decimal
     completion_usd: Decimal
     cached_usd: Decimal | None = None
     source: str = ""
+    batch_factor: Decimal | None = None
 
     def __post_init__(self) -> None:
-        for name in ("prompt_usd", "completion_usd", "cached_usd"):
+        for name in ("prompt_usd", "completion_usd", "cached_usd", "batch_factor"):
             value = getattr(self, name)
             if value is not None and not (value.is_finite() and value >= 0):
-                raise ValueError(f"{name} is {value}, and must be a price in USD, 0 or more")
+                kind = "a share of the price" if name == "batch_factor" else "a price in USD"
+                raise ValueError(f"{name} is {value}, and must be {kind}, 0 or more")
 
     def cost(self, usage: Usage) -> Decimal:
         """Exact price of one call in USD. Counts that no honest server gives (negative, or more cached
@@ -48,14 +56,26 @@ _FREE = Price(Decimal(0), Decimal(0))
 
 
 class Prices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A table of prices by model name. `as_of` is the date on which they were known, as YYYY-MM-DD."""
+    """A table of prices by model name. `as_of` is the date on which they were known, as YYYY-MM-DD.
+
+    `batch_factor` is the share of the list price that batch endpoints ask. `batch_steps` are the steps that
+    a run asks by batch.
+    """
 
     models: dict[str, Price] = {}
     as_of: str = ""
     sources: dict[str, str] = {}
     note: str = ""
+    batch_factor: Decimal | None = None
+    batch_steps: frozenset[Step] = frozenset()
 
-    def of(self, model: str) -> Price | None:
+    def __post_init__(self) -> None:
+        if self.batch_factor is not None and not (self.batch_factor.is_finite() and self.batch_factor >= 0):
+            raise ValueError(
+                f"batch_factor is {self.batch_factor}, and must be a share of the price, 0 or more"
+            )
+
+    def of(self, model: str, *, by_batch: bool = False) -> Price | None:
         """The price of a model, None when unknown.
 
         The whole name is looked up first, then what is left of it after each slash, longest first:
@@ -65,14 +85,26 @@ class Prices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         while name:
             price = self.models.get(name)
             if price is not None:
-                return price
+                return self._by_batch(price) if by_batch else price
             name = name.partition("/")[2]
         return None
 
-    def cost(self, model: str, usage: Usage) -> float | None:
-        """What a call cost in USD, None when the price of the model is unknown."""
-        price = self.of(model)
+    def _by_batch(self, price: Price) -> Price:
+        """The price at the batch endpoint. Prompt tokens from a cache cost as much there as others: OpenAI
+        gives the two discounts together for some models only, and an estimate is not to be too low."""
+        factor = next(f for f in (price.batch_factor, self.batch_factor, BATCH_FACTOR) if f is not None)
+        return Price(
+            price.prompt_usd * factor, price.completion_usd * factor, None, price.source, price.batch_factor
+        )
+
+    def cost(self, model: str, usage: Usage, step: Step | None = None) -> float | None:
+        """What a call of a step cost in USD, None when the price of the model is unknown."""
+        price = self.of(model, by_batch=step in self.batch_steps)
         return None if price is None else float(price.cost(usage))
+
+    def with_batch(self, steps: Iterable[Step]) -> Prices:
+        """The same table for a run that asks these steps by batch."""
+        return msgspec.structs.replace(self, batch_steps=frozenset(steps))
 
     def with_free(self, models: Iterable[str]) -> Prices:
         """The same table in which these models cost nothing: the ones that run on the user's own machines."""
@@ -80,7 +112,8 @@ class Prices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def overruled_by(self, other: Prices) -> Prices:
         """The same table, with the prices of `other` where it has any."""
-        return self._with(other.models)
+        factor = self.batch_factor if other.batch_factor is None else other.batch_factor
+        return msgspec.structs.replace(self._with(other.models), batch_factor=factor)
 
     def _with(self, models: Mapping[str, Price]) -> Prices:
         return msgspec.structs.replace(self, models={**self.models, **models})
@@ -115,6 +148,8 @@ def read_prices(path: Path) -> Prices:
         if not isinstance(name, str):
             raise DataError(path, f"the model name {name!r} must be text: put it in quotes", field="models")
         models[name] = _price(path, name, entry)
+    if "batch_steps" in table:
+        raise DataError(path, "is not for a file to say: see api.mode and batch.roles", field="batch_steps")
     try:
         return msgspec.convert({**table, "models": models}, Prices)
     except msgspec.ValidationError as error:

@@ -54,7 +54,7 @@ class SqliteLedger:
             self._file = await self._loop.run_in_executor(
                 self._executor, SqliteFile, self._path, self._durability
             )
-            self._claims = FileClaims(self._path.with_name(self._path.name + "-claims"))
+            self._claims = FileClaims(self._path.with_name(self._path.name + "-claims.d"))
         except RubricateError:
             self._executor.shutdown(wait=False)
             raise

@@ -70,6 +70,27 @@ def plan(
     return bill.steps()
 
 
+def turnarounds(shape: Shape, *, proposes: bool) -> dict[Step, int]:
+    """How often a run waits for each step, one after the other, where every question is asked at once: what a
+    run by batch takes, each a turnaround of the provider. The most that the loop can take; replies that
+    cannot be read and rows that fail take more, a prompt that is done early less.
+
+    `proposes`: whether a prompt has no rubric to start from. A round grades what is new of the responses in
+    play, refines, and with the gate grades the pair and then the rest of the old top; a judge is asked for
+    both orders at once.
+    """
+    rules, rounds = shape.rules, shape.rules.max_iterations
+    grades = rounds * ((rules.policy != "first_two") + (2 if rules.gate else 0)) + rules.score_final
+    counts: dict[Step, int] = {
+        "sample": 1 if shape.samplers else 0,
+        "propose": 1 if shape.proposer and proposes else 0,
+        "grade": grades if shape.grader else 0,
+        "refine": rounds if shape.proposer else 0,
+        "judge": rounds if shape.judge and rules.gate else 0,
+    }
+    return {step: n for step, n in counts.items() if n}
+
+
 class _Bill:
     """Adds up one pool after the other."""
 
@@ -155,7 +176,7 @@ class _Bill:
         """The bill by step."""
         found: dict[Step, Spend] = {}
         for (step, model), usage in sorted(self._usage.items()):
-            cost, before = self.prices.cost(model, usage), found.get(step, Spend(cost_usd=0.0))
+            cost, before = self.prices.cost(model, usage, step), found.get(step, Spend(cost_usd=0.0))
             found[step] = Spend(
                 calls=before.calls + self._calls[(step, model)],
                 prompt_tokens=before.prompt_tokens + usage.prompt_tokens,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -10,6 +10,8 @@ from pathlib import Path
 
 from rubricate.domain.conversation import Pool
 from rubricate.domain.identity import key_of
+from rubricate.domain.record import Step
+from rubricate.llm.batches.chat import Pending
 from rubricate.llm.budget import Budget
 from rubricate.llm.chat import Chat
 from rubricate.llm.endpoint import Endpoint
@@ -23,7 +25,7 @@ from rubricate.runs.pipeline import Memory, Plant
 from rubricate.runs.plan import Shape
 from rubricate.runs.refinement import Rules
 from rubricate.runs.rollouts import fill_up, models_of
-from rubricate.settings.schema import OFFLINE, Settings
+from rubricate.settings.schema import OFFLINE, Role, Settings
 from rubricate.settings.secrets import Access, access
 from rubricate.settings.wiring import Line, Wiring
 from rubricate.steps.asking import Manner, template
@@ -41,6 +43,15 @@ from rubricate.steps.sample import Sampling
 
 LEDGER = Path("workflow_outs") / "ledger.sqlite"
 
+_STEPS: Mapping[Role, tuple[Step, ...]] = {
+    "proposer": ("propose", "refine"),
+    "verifier": ("grade",),
+    "judge": ("judge",),
+    "rollouts": ("sample",),
+}
+_MOST_BY_BATCH, _USUAL_RESPONSES = 10_000, 16
+_QUESTIONS_BY_BATCH = 50_000  # at some 20 kB each, measured with texts of 4 kB: 1 GB (docs/endpoints.md)
+
 
 @dataclass(frozen=True)
 class Opened:
@@ -48,18 +59,28 @@ class Opened:
 
     plant: Plant
     ledger: Ledger
-    lines: Mapping[Endpoint, Line]
+    lines: Collection[Line]
     budget: Budget
 
     @property
     def n_paid(self) -> int:
         """Calls that this session paid for."""
-        return sum(line.chat.n_paid for line in self.lines.values())
+        return sum(line.chat.n_paid for line in self.lines)
 
     @property
     def n_reused(self) -> int:
         """Replies that this session took from the ledger."""
-        return sum(line.chat.n_reused for line in self.lines.values())
+        return sum(line.chat.n_reused for line in self.lines)
+
+    @property
+    def pending(self) -> Pending:
+        """What is waited for by batch."""
+        each = [line.batch.pending for line in self.lines if line.batch is not None]
+        return Pending(
+            sum(pending.batches for pending in each),
+            sum(pending.questions for pending in each),
+            max((pending.oldest_s for pending in each), default=0.0),
+        )
 
 
 def rules_of(settings: Settings) -> Rules:
@@ -76,9 +97,15 @@ def rules_of(settings: Settings) -> Rules:
 
 
 def prices_of(settings: Settings) -> Prices:
-    """The price table of a run: the shipped one, the user's over it, nothing for models that run here."""
+    """The price table of a run: the shipped one, the user's over it, nothing for models that run here, and
+    less for what is asked by batch."""
     prices = known_prices(Path(settings.budget.prices) if settings.budget.prices else None)
-    return prices.with_free([*local_models(settings).values(), OFFLINE])
+    return prices.with_free([*local_models(settings).values(), OFFLINE]).with_batch(batch_steps(settings))
+
+
+def batch_steps(settings: Settings) -> tuple[Step, ...]:
+    """The steps that are asked by batch."""
+    return tuple(step for role in _STEPS if role in settings.batch_roles for step in _STEPS[role])
 
 
 def local_models(settings: Settings) -> dict[str, str]:
@@ -182,16 +209,25 @@ async def opened(
         servers = await stack.enter_async_context(
             serve_roles(_tenants(settings), folder, secrets=_key_names(settings), say=say)
         )
-        wiring = Wiring(settings.api, ledger, budget, stack)
+        wiring = Wiring(settings.api, ledger, budget, stack, batch=settings.batch, say=say)
         plant = Plant(
             crew=await _crews(settings, env, wiring, servers, ledger, verdicts_up_to),
             rules=rules_of(settings),
             prices=prices,
             remember=ledger.keep_verdicts,
             fill_up=await _filler(settings, env, wiring),
-            prompts_in_flight=settings.workflow.prompts_in_flight or settings.api.workers,
+            prompts_in_flight=settings.workflow.prompts_in_flight or default_in_flight(settings),
         )
-        yield Opened(plant, ledger, wiring.lines, budget)
+        yield Opened(plant, ledger, wiring.lines.values(), budget)
+
+
+def default_in_flight(settings: Settings) -> int:
+    """How many prompts are worked on at a time. By batch all of them, as far as memory goes, since whoever is
+    not in this batch waits for a whole turnaround: as many as fill one batch with gradings."""
+    if not settings.batch_roles:
+        return settings.api.workers
+    responses = settings.workflow.initial_responses_per_prompt or _USUAL_RESPONSES
+    return max(1, min(_MOST_BY_BATCH, _QUESTIONS_BY_BATCH // responses))
 
 
 def ledger_path(settings: Settings) -> Path:
@@ -238,7 +274,8 @@ async def _crews(
         if server is not None:
             return (await wiring.line(Endpoint(server.base_url), role, server)).chat
         where = role_access(settings, env, role)
-        return (await wiring.line(Endpoint(where.base_url, where.api_key), role)).chat
+        by_batch = role in settings.batch_roles
+        return (await wiring.line(Endpoint(where.base_url, where.api_key), role, by_batch=by_batch)).chat
 
     proposing = await chat("proposer", models.rubric_generator)
     grading = await chat("verifier", models.verifier)
@@ -315,7 +352,8 @@ async def _filler(
     if not models:
         return None
     where = access(env, settings.api.base_url)
-    line = await wiring.line(Endpoint(where.base_url, where.api_key), "rollouts")
+    by_batch = "rollouts" in settings.batch_roles
+    line = await wiring.line(Endpoint(where.base_url, where.api_key), "rollouts", by_batch=by_batch)
     samplings = [
         Sampling(model, rollouts.temperature, rollouts.top_p, rollouts.max_tokens) for model in models
     ]

@@ -13,6 +13,8 @@ from rubricate.llm.wires.wire import Client
 from rubricate.runs.standing import Coverage
 
 Backend = Literal["api", "vllm", "llamacpp"]
+Mode = Literal["interactive", "batch"]
+Role = Literal["proposer", "verifier", "judge", "rollouts"]
 AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
 NotNegative = Annotated[int, msgspec.Meta(ge=0)]
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
@@ -56,6 +58,7 @@ class Models(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 class Api(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`api.*`"""
 
+    mode: Mode
     base_url: str | None
     workers: AtLeastOne
     max_retries: NotNegative
@@ -74,6 +77,17 @@ class Api(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     tokens_per_minute: AtLeastOne | None
     structured_output: Literal["auto", "off"]
     client: Client
+
+
+class BatchMode(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`batch.*`"""
+
+    roles: tuple[Role, ...] | None
+    linger_s: Seconds
+    poll_s: Seconds
+    longest_poll_s: Seconds
+    max_requests: AtLeastOne
+    window: str
 
 
 class Grade(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -126,6 +140,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     vllm: VllmSettings
     llamacpp: LlamaCppSettings
     api: Api
+    batch: BatchMode
     grade: Grade
     gate: Gate
     rollouts: Rollouts
@@ -133,6 +148,16 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     ledger: str | None
     random_seed: int
     resume: Resume
+
+    @property
+    def batch_roles(self) -> frozenset[Role]:
+        """The roles that are asked by batch. What a server of ours answers never is."""
+        if self.api.mode == "interactive":
+            return frozenset()
+        asked: tuple[Role, ...] = ("proposer", "verifier", "judge", "rollouts")
+        backend = {"proposer": self.models.proposer_backend, "verifier": self.models.verifier_backend}
+        wanted = asked if self.batch.roles is None else self.batch.roles
+        return frozenset(role for role in wanted if backend.get(role, "api") == "api")
 
     @property
     def policy(self) -> Policy:

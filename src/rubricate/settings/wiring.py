@@ -1,14 +1,19 @@
-"""Endpoints -> chats: builds the chain ledger -> budget -> circuit -> retry -> throttle -> http. Nobody else
-knows it."""
+"""Endpoints -> chats: builds the chain ledger -> budget -> circuit -> retry -> throttle -> http, and by batch
+ledger -> budget -> circuit -> retry -> batch. Nobody else knows it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import msgspec
 
+from rubricate.errors import ChatError, SettingsError
+from rubricate.llm.batches.chat import BatchChat
+from rubricate.llm.batches.parts import Limits
+from rubricate.llm.batches.waits import Waits
 from rubricate.llm.budget import Budget, BudgetChat
 from rubricate.llm.chat import Chat, Reply, Request
 from rubricate.llm.circuit import CircuitChat
@@ -19,7 +24,7 @@ from rubricate.llm.ledger import Ledger, LedgerChat, LedgerDialects
 from rubricate.llm.retry import RetryChat
 from rubricate.llm.server import ServedChat, Server
 from rubricate.llm.throttle import ThrottledChat
-from rubricate.settings.schema import Api
+from rubricate.settings.schema import Api, BatchMode
 
 _FIRST_PATIENCE_S = 30.0  # for a server that never answered yet: it may be starting, or the address is wrong
 
@@ -58,52 +63,115 @@ class PlainNames:
 
 @dataclass
 class Line:
-    """An open chain to one endpoint, and its links that have something to tell."""
+    """An open chain to one endpoint, and its links that have something to tell. `batch` only where the line
+    asks by batch."""
 
     endpoint: Endpoint
     chat: LedgerChat
-    throttle: ThrottledChat
     retry: RetryChat
     http: HttpChat
+    batch: BatchChat | None = None
 
 
 class Wiring:
-    """Opens one line per endpoint, on first use, and closes all of them at the end.
+    """Opens one line per endpoint and way of asking, on first use, and closes all of them at the end.
 
-    `tries` bounds how often a question is asked that may itself be the reason for its failure.
+    `tries` bounds how often a question is asked that may itself be the reason for its failure. `batch` says
+    how batches are made, and `say` hears of them.
     """
 
-    def __init__(self, api: Api, ledger: Ledger, budget: Budget, opened: AsyncExitStack, *, tries: int = 3):
+    def __init__(
+        self,
+        api: Api,
+        ledger: Ledger,
+        budget: Budget,
+        opened: AsyncExitStack,
+        *,
+        tries: int = 3,
+        batch: BatchMode | None = None,
+        say: Callable[[str], None] = lambda line: None,
+    ):
         self._api, self._ledger, self._budget, self._opened = api, ledger, budget, opened
-        self._tries = tries
-        self.lines: dict[Endpoint, Line] = {}
+        self._tries, self._batch, self._say = tries, batch, say
+        self.lines: dict[tuple[Endpoint, bool], Line] = {}
 
-    async def line(self, endpoint: Endpoint, name: str, server: Server | None = None) -> Line:
-        """The line to an endpoint; `name` is what messages call it, `server` ours that answers there."""
-        if endpoint not in self.lines:
-            self.lines[endpoint] = await self._open(endpoint, name, server)
-        return self.lines[endpoint]
+    async def line(
+        self, endpoint: Endpoint, name: str, server: Server | None = None, *, by_batch: bool = False
+    ) -> Line:
+        """The line to an endpoint; `name` is what messages call it, `server` ours that answers there.
 
-    async def _open(self, endpoint: Endpoint, name: str, server: Server | None) -> Line:
+        Raises:
+            SettingsError: it is to be asked by batch, and has no batch endpoints.
+        """
+        key = (endpoint, by_batch)
+        if key not in self.lines:
+            opening = self._open_by_batch(endpoint, name) if by_batch else self._open(endpoint, name, server)
+            self.lines[key] = await opening
+        return self.lines[key]
+
+    async def _http(self, endpoint: Endpoint) -> HttpChat:
         api = self._api
         learnt = LedgerDialects(self._ledger)
         dialects = learnt if api.structured_output == "auto" else InWords(learnt)
         http = HttpChat(
             endpoint, dialects, connections=api.workers, timeout_s=api.timeout_s, client=api.client
         )
-        await self._opened.enter_async_context(http)
-        is_openai = urlsplit(endpoint.base_url).hostname == "api.openai.com"
-        answering: Chat = PlainNames(http, "openai/") if is_openai else http
+        return await self._opened.enter_async_context(http)
+
+    async def _open(self, endpoint: Endpoint, name: str, server: Server | None) -> Line:
+        api, http = self._api, await self._http(endpoint)
+        prefix = _prefix(endpoint)
+        answering: Chat = PlainNames(http, prefix) if prefix else http
         throttle = ThrottledChat(
             answering if server is None else ServedChat(answering, server),
             api.workers,
             rpm=api.requests_per_minute,
             tpm=api.tokens_per_minute,
         )
-        retry = RetryChat(
-            throttle, patience_s=api.patience_s, first_patience_s=_FIRST_PATIENCE_S, tries=self._tries
+        retry = self._retry(throttle)
+        paid = BudgetChat(CircuitChat(retry, name), self._budget)
+        return Line(endpoint, LedgerChat(paid, self._ledger), retry, http)
+
+    async def _open_by_batch(self, endpoint: Endpoint, name: str) -> Line:
+        assert self._batch is not None, "who asks by batch says how"
+        api, batch, http = self._api, self._batch, await self._http(endpoint)
+        chat = BatchChat(
+            endpoint,
+            self._ledger,
+            http,
+            waits=Waits(batch.linger_s, batch.poll_s, batch.longest_poll_s, api.patience_s),
+            limits=Limits(requests=batch.max_requests),
+            window=batch.window,
+            unprefixed=_prefix(endpoint),
+            timeout_s=api.timeout_s,
+            say=self._say,
         )
-        circuit = CircuitChat(retry, name)
-        return Line(
-            endpoint, LedgerChat(BudgetChat(circuit, self._budget), self._ledger), throttle, retry, http
+        await self._opened.enter_async_context(chat)
+        await _must_be_offered(chat, endpoint)
+        retry = self._retry(chat)
+        paid = BudgetChat(CircuitChat(retry, name), self._budget, by_batch=True)
+        return Line(endpoint, LedgerChat(paid, self._ledger), retry, http, chat)
+
+    def _retry(self, inner: Chat) -> RetryChat:
+        return RetryChat(
+            inner, patience_s=self._api.patience_s, first_patience_s=_FIRST_PATIENCE_S, tries=self._tries
+        )
+
+
+def _prefix(endpoint: Endpoint) -> str:
+    """What model names lose on their way to the provider itself."""
+    return "openai/" if urlsplit(endpoint.base_url).hostname == "api.openai.com" else ""
+
+
+async def _must_be_offered(chat: BatchChat, endpoint: Endpoint) -> None:
+    """Finds out before anything is asked. What else may be wrong with the endpoint shows with the first call,
+    which is tried again and stops the run resumably."""
+    try:
+        is_offered = await chat.is_offered()
+    except ChatError:
+        return
+    if not is_offered:
+        raise SettingsError(
+            f"api.mode is 'batch', and {endpoint.base_url} has no batch endpoints (no GET /batches): "
+            "use api.mode=interactive, or an endpoint that has them"
         )

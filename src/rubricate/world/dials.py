@@ -112,6 +112,25 @@ class ServerDials(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     cache_from: Count = 1024
 
 
+class BatchDials(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How the batch endpoints behave; all times in seconds.
+
+    `offered`: 0 for a server without them (404). `turnaround_s`: from submission to the last answer.
+    `row_fails`: chance that a row fails (half of them with a 429, half with a 500); `row_lost`: chance that
+    it is in no file at all. `expires`: chance that a batch expires with every second row unanswered.
+    `call_fails`: chance that a call to these endpoints is answered 503, before anything is done.
+    `queue_rows`: rows of one model that may wait at a time, else the batch fails (0: no limit).
+    """
+
+    offered: Chance = 1.0
+    turnaround_s: Amount = 0.0
+    row_fails: Chance = 0.0
+    row_lost: Chance = 0.0
+    expires: Chance = 0.0
+    call_fails: Chance = 0.0
+    queue_rows: Count = 0
+
+
 class Dials(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """All dials. `faults` is the chance of each fault (see `faults`) by its name; together at most 1."""
 
@@ -120,6 +139,7 @@ class Dials(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     grader: GraderDials = GraderDials()
     judge: JudgeDials = JudgeDials()
     server: ServerDials = ServerDials()
+    batches: BatchDials = BatchDials()
     faults: dict[str, Chance] = {}
 
     def __post_init__(self) -> None:

@@ -27,6 +27,7 @@ from rubricate.domain.conversation import Message
 from rubricate.domain.identity import chance_of
 from rubricate.errors import RunError
 from rubricate.llm.chat import Schema
+from rubricate.world.batches import WorldBatches
 from rubricate.world.faults import LINE_FAULTS, ODD_FAULTS, Said, spoil
 from rubricate.world.prefix_cache import PrefixCache, cache_of
 from rubricate.world.tokens import n_tokens
@@ -42,7 +43,7 @@ MODELS = (
     "fair-1",
     "weak-1",
 )
-_HEAD_BYTES, _BODY_BYTES = 64 * 1024, 64 * 1024 * 1024
+_HEAD_BYTES, _BODY_BYTES = 64 * 1024, 256 * 1024 * 1024
 _DRIP_S = 0.02
 _NORMAL = NormalDist()
 _PIECE = re.compile(r"\s*(\w{1,6}|[^\w\s])")
@@ -95,6 +96,7 @@ class WorldServer:
         self._answered: Counter[bytes] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
         self._outage_ends: float | None = None
+        self.batches = WorldBatches(world.dials.batches, world.seed, self._row)
         self.n_calls, self.fates, self.base_url = 0, Counter[str](), ""
 
     async def __aenter__(self) -> WorldServer:
@@ -123,6 +125,7 @@ class WorldServer:
     async def stop(self) -> None:
         """Closes everything, unanswered calls included."""
         self._server.close()
+        await self.batches.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -149,12 +152,20 @@ class WorldServer:
         }
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > _BODY_BYTES or "transfer-encoding" in headers:
-            return await _send(writer, 413, _error("the body needs a Content-Length of at most 64 MiB"))
+            return await _send(writer, 413, _error("the body needs a Content-Length of at most 256 MiB"))
         if headers.get("expect", "").lower() == "100-continue":
             writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         body = await reader.readexactly(int(length))
         stays = headers.get("connection", "").lower() != "close"
-        path = path.partition("?")[0].rstrip("/")
+        target, path = path, path.partition("?")[0].rstrip("/")
+        key = headers.get("authorization", "").removeprefix("Bearer ")
+        if self.batches.is_mine(path):
+            if self._api_key is not None and key != self._api_key:
+                return await self._end(writer, 401, _error("Incorrect API key provided", "invalid_api_key"))
+            said = await self.batches.serve(method, target, headers.get("content-type", ""), body)
+            writer.write(_packed(said.status, said.body, said.content_type))
+            await writer.drain()
+            return stays
         if method == "GET" and path.endswith("/models"):
             listed = [{"id": name, "object": "model", "owned_by": "rubricate"} for name in self._models]
             return await _send(writer, 200, {"object": "list", "data": listed}) and stays
@@ -162,7 +173,6 @@ class WorldServer:
             return await _send(writer, 200, {"status": "ok"}) and stays
         if method != "POST" or not path.endswith("/chat/completions"):
             return await _send(writer, 404, _error(f"there is no {method} {path} here")) and stays
-        key = headers.get("authorization", "").removeprefix("Bearer ")
         return await self._chat(reader, writer, body, key) and stays
 
     async def _chat(
@@ -199,6 +209,14 @@ class WorldServer:
         await asyncio.sleep(self._latency_s(digest, turn, said.body["usage"]["completion_tokens"]))
         self.fates[fault or "200"] += 1
         return await _deliver(writer, _packed(200, said.encoded(), said.content_type), fault)
+
+    def _row(self, body: bytes) -> tuple[int, dict[str, Any]]:
+        """The answer to a row of a batch: that of a single call, in a place without latency and faults."""
+        try:
+            call = _decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            return 400, _error(f"no chat request: {error}")
+        return 200, self._said(call, hashlib.blake2b(body, digest_size=16).digest()).body
 
     def _said(self, call: _Call, digest: bytes) -> Said:
         """The good answer, cut at the limit on tokens that the call has."""
