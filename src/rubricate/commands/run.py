@@ -210,6 +210,7 @@ def _session(plant: Opened) -> dict[str, Any]:
         "calls_reused": plant.n_reused,
         "usd_paid": round(plant.budget.spent_usd, 6),
         "probes": sum(wire.probes for wire in wires),
+        "hedges": sum(line.hedge.counts.hedges for line in plant.lines.values()),
         "retries": sum(sum(line.retry.counts.retries.values()) for line in plant.lines.values()),
     }
 

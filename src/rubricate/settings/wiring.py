@@ -1,5 +1,5 @@
-"""Endpoints -> chats: builds the chain ledger -> budget -> circuit -> retry -> throttle -> http. Nobody else
-knows it."""
+"""Endpoints -> chats: builds the chain ledger -> budget -> circuit -> retry -> throttle -> hedge -> http.
+Nobody else knows it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from rubricate.llm.chat import Chat, Reply, Request
 from rubricate.llm.circuit import CircuitChat
 from rubricate.llm.dialect import Dialect, DialectStore
 from rubricate.llm.endpoint import Endpoint
+from rubricate.llm.hedge import HedgedChat
 from rubricate.llm.http import HttpChat
 from rubricate.llm.ledger import Ledger, LedgerChat, LedgerDialects
 from rubricate.llm.retry import RetryChat
@@ -22,6 +23,8 @@ from rubricate.llm.throttle import ThrottledChat
 from rubricate.settings.schema import Api
 
 _FIRST_PATIENCE_S = 30.0  # for a server that never answered yet: it may be starting, or the address is wrong
+_SILENT_TRIES = 3
+_PROBE_AGAIN_S = (5.0, 15.0)  # a first small question that is not answered is sent again after these waits
 
 
 class InWords:
@@ -64,6 +67,7 @@ class Line:
     chat: LedgerChat
     throttle: ThrottledChat
     retry: RetryChat
+    hedge: HedgedChat
     http: HttpChat
 
 
@@ -73,7 +77,7 @@ class Wiring:
     `tries` bounds how often a question is asked that may itself be the reason for its failure.
     """
 
-    def __init__(self, api: Api, ledger: Ledger, budget: Budget, opened: AsyncExitStack, *, tries: int = 3):
+    def __init__(self, api: Api, ledger: Ledger, budget: Budget, opened: AsyncExitStack, *, tries: int = 6):
         self._api, self._ledger, self._budget, self._opened = api, ledger, budget, opened
         self._tries = tries
         self.lines: dict[Endpoint, Line] = {}
@@ -89,11 +93,17 @@ class Wiring:
         learnt = LedgerDialects(self._ledger)
         dialects = learnt if api.structured_output == "auto" else InWords(learnt)
         http = HttpChat(
-            endpoint, dialects, connections=api.workers, timeout_s=api.timeout_s, client=api.client
+            endpoint,
+            dialects,
+            connections=2 * api.workers if api.hedge else api.workers,
+            timeout_s=api.timeout_s,
+            client=api.client,
+            probe_again_s=_PROBE_AGAIN_S if api.hedge else (),
         )
         await self._opened.enter_async_context(http)
         is_openai = urlsplit(endpoint.base_url).hostname == "api.openai.com"
-        answering: Chat = PlainNames(http, "openai/") if is_openai else http
+        hedge = HedgedChat(http, share=api.hedge, unknown_s=api.timeout_s / 2)
+        answering: Chat = PlainNames(hedge, "openai/") if is_openai else hedge
         throttle = ThrottledChat(
             answering if server is None else ServedChat(answering, server),
             api.workers,
@@ -101,9 +111,18 @@ class Wiring:
             tpm=api.tokens_per_minute,
         )
         retry = RetryChat(
-            throttle, patience_s=api.patience_s, first_patience_s=_FIRST_PATIENCE_S, tries=self._tries
+            throttle,
+            patience_s=api.patience_s,
+            first_patience_s=_FIRST_PATIENCE_S,
+            tries=self._tries,
+            silent_tries=min(self._tries, _SILENT_TRIES),
         )
         circuit = CircuitChat(retry, name)
         return Line(
-            endpoint, LedgerChat(BudgetChat(circuit, self._budget), self._ledger), throttle, retry, http
+            endpoint,
+            LedgerChat(BudgetChat(circuit, self._budget), self._ledger),
+            throttle,
+            retry,
+            hedge,
+            http,
         )

@@ -98,6 +98,8 @@ class ServerDials(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     `latency_s`: median time to an answer; `latency_spread`: sigma of its logarithm; `token_s`: further time
     per token of the answer. `outage_s`: all calls in this time after the first one get a 503.
     `key_expires_after`, `model_gone_after`: calls after which every call gets a 401, or a 404 (0: never).
+    `requests_per_minute`, `tokens_per_minute`: what goes beyond gets a 429 with the seconds to wait in
+    `Retry-After`; one second's worth may come at once (0: no limit).
     """
 
     latency_s: Amount = 0.0
@@ -106,6 +108,8 @@ class ServerDials(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     outage_s: Amount = 0.0
     key_expires_after: Count = 0
     model_gone_after: Count = 0
+    requests_per_minute: Amount = 0.0
+    tokens_per_minute: Amount = 0.0
 
 
 class Dials(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

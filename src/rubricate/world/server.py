@@ -26,6 +26,7 @@ from rubricate.domain.conversation import Message
 from rubricate.domain.identity import chance_of
 from rubricate.errors import RunError
 from rubricate.llm.chat import Schema
+from rubricate.world.allowance import Allowance
 from rubricate.world.faults import LINE_FAULTS, ODD_FAULTS, Said, spoil
 from rubricate.world.world import World, n_tokens, usage_of
 
@@ -91,6 +92,11 @@ class WorldServer:
         self._answered: Counter[bytes] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
         self._outage_ends: float | None = None
+        dials = world.dials.server
+        self._requests, self._tokens = (
+            Allowance(dials.requests_per_minute),
+            Allowance(dials.tokens_per_minute),
+        )
         self.n_calls, self.fates, self.base_url = 0, Counter[str](), ""
 
     async def __aenter__(self) -> WorldServer:
@@ -176,6 +182,11 @@ class WorldServer:
         self._asked[digest] += 1
         if refusal := self._refusal(call.model, key):
             return await self._end(writer, *refusal)
+        now = asyncio.get_running_loop().time()
+        if wait_s := max(self._requests.wait_s(now), self._tokens.wait_s(now)):
+            self._asked[digest] -= 1  # a call that was not let in has met no fate
+            return await self._end(writer, 429, _error("over the limit"), "over the limit", f"{wait_s:.3f}")
+        self._requests.take(1)
         fault = self._fault(digest, turn)
         if fault == "reset":
             self.fates[fault] += 1
@@ -190,6 +201,7 @@ class WorldServer:
             status, _, wait = fault.partition("/")
             return await self._end(writer, int(status), _error(f"a fault: {status}"), fault, wait)
         said = self._said(call, digest)
+        self._tokens.take(said.body["usage"]["total_tokens"])
         if fault is not None and fault in ODD_FAULTS:
             spoil(fault, said)
         await asyncio.sleep(self._latency_s(digest, turn, said.body["usage"]["completion_tokens"]))
