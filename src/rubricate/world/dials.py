@@ -99,7 +99,8 @@ class ServerDials(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     per token of the answer. `outage_s`: all calls in this time after the first one get a 503.
     `key_expires_after`, `model_gone_after`: calls after which every call gets a 401, or a 404 (0: never).
     `requests_per_minute`, `tokens_per_minute`: what goes beyond gets a 429 with the seconds to wait in
-    `Retry-After`; one second's worth may come at once (0: no limit).
+    `Retry-After`; one second's worth may come at once (0: no limit). `drip_s`: time between two bytes of a
+    dripping answer.
     """
 
     latency_s: Amount = 0.0
@@ -110,6 +111,7 @@ class ServerDials(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     model_gone_after: Count = 0
     requests_per_minute: Amount = 0.0
     tokens_per_minute: Amount = 0.0
+    drip_s: Amount = 0.02
 
 
 class Dials(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

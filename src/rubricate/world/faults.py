@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -16,7 +17,7 @@ LINE_FAULTS: Mapping[str, str] = {
     "reset": "the connection is cut before the answer",
     "cut_body": "the connection is cut in the middle of the answer",
     "hang": "the call is never answered",
-    "drip": "the answer comes byte by byte, one every 20 ms",
+    "drip": "the answer comes byte by byte, one every server.drip_s seconds",
 }
 
 
@@ -97,7 +98,13 @@ def _bad_utf8(said: Said) -> None:
 
 
 def _huge(said: Said) -> None:
-    said.content = "x" * HUGE_BYTES
+    said.raw = _huge_body()
+
+
+@cache
+def _huge_body() -> bytes:
+    choice = {"index": 0, "message": {"role": "assistant", "content": "x" * HUGE_BYTES}}
+    return msgspec.json.encode({"choices": [choice | {"finish_reason": "stop"}]})
 
 
 def _no_choices(said: Said) -> None:

@@ -41,7 +41,7 @@ MODELS = (
     "weak-1",
 )
 _HEAD_BYTES, _BODY_BYTES = 64 * 1024, 64 * 1024 * 1024
-_DRIP_S = 0.02
+_PIECE_BYTES = 256 * 1024
 _NORMAL = NormalDist()
 _PIECE = re.compile(r"\s*(\w{1,6}|[^\w\s])")
 
@@ -206,7 +206,7 @@ class WorldServer:
             spoil(fault, said)
         await asyncio.sleep(self._latency_s(digest, turn, said.body["usage"]["completion_tokens"]))
         self.fates[fault or "200"] += 1
-        return await _deliver(writer, _packed(200, said.encoded(), said.content_type), fault)
+        return await self._deliver(writer, _packed(200, said.encoded(), said.content_type), fault)
 
     def _said(self, call: _Call, digest: bytes) -> Said:
         """The good answer, cut at the limit on tokens that the call has."""
@@ -253,6 +253,21 @@ class WorldServer:
         strays = _NORMAL.inv_cdf(min(max(chance, 1e-6), 1 - 1e-6))
         return dials.latency_s * math.exp(dials.latency_spread * strays) + dials.token_s * tokens
 
+    async def _deliver(self, writer: asyncio.StreamWriter, packed: bytes, fault: str | None) -> bool:
+        """Writes an answer, or as much of it as its fault lets through."""
+        if fault == "drip":
+            for byte in packed:
+                writer.write(bytes([byte]))
+                await writer.drain()
+                await asyncio.sleep(self._world.dials.server.drip_s)
+            return True
+        is_cut = fault in LINE_FAULTS
+        sent = memoryview(packed)[: -len(packed) // 3] if is_cut else memoryview(packed)
+        for start in range(0, len(sent), _PIECE_BYTES):  # a long buffer is slow to take from
+            writer.write(sent[start : start + _PIECE_BYTES])
+            await writer.drain()
+        return not is_cut
+
     async def _end(
         self, writer: asyncio.StreamWriter, status: int, body: dict[str, Any], fate: str = "", wait: str = ""
     ) -> bool:
@@ -296,17 +311,3 @@ async def _send(writer: asyncio.StreamWriter, status: int, body: dict[str, Any],
     writer.write(_packed(status, msgspec.json.encode(body), "application/json", wait))
     await writer.drain()
     return status != 413
-
-
-async def _deliver(writer: asyncio.StreamWriter, packed: bytes, fault: str | None) -> bool:
-    """Writes an answer, or as much of it as its fault lets through."""
-    if fault == "drip":
-        for byte in packed:
-            writer.write(bytes([byte]))
-            await writer.drain()
-            await asyncio.sleep(_DRIP_S)
-        return True
-    is_cut = fault in LINE_FAULTS
-    writer.write(packed[: -len(packed) // 3] if is_cut else packed)
-    await writer.drain()
-    return not is_cut

@@ -1,0 +1,3 @@
+from tests.served import desk
+
+__all__ = ["desk"]
