@@ -146,7 +146,7 @@ async def test_the_first_call_may_still_win(time: Time, server: Server) -> None:
 async def test_a_slow_model_is_not_hurried(time: Time, server: Server) -> None:
     """A model that takes 60 s for everything is asked once a question, from the first call on, also where a
     few answers come early."""
-    chat = hedged(server, time, unknown_s=100.0)
+    chat = hedged(server, time, unknown_s=100.0, floor_s=2.0)
     calls = [asyncio.create_task(chat.ask(asked(number))) for number in range(64)]
     await time.passes(2)
     for number in range(3):
@@ -202,7 +202,7 @@ async def test_each_kind_has_its_own_time(time: Time, server: Server) -> None:
 async def test_extra_calls_are_bounded(time: Time, server: Server) -> None:
     """Of calls that are all overdue, only the few and the share are sent again; none with a share of 0; and
     no call more than three times."""
-    chat = hedged(server, time, share=0.1, few=2)
+    chat = hedged(server, time, share=0.1, few=2, floor_s=4.0)
     await known(chat, server, time, n=70)
     calls = [asyncio.create_task(chat.ask(asked(number))) for number in range(10)]
     await time.passes(1000)
@@ -213,7 +213,7 @@ async def test_extra_calls_are_bounded(time: Time, server: Server) -> None:
     await asyncio.gather(*calls)
 
     server.open.clear()
-    off = hedged(server, time, share=0.0)
+    off = hedged(server, time, share=0.0, floor_s=4.0)
     await known(off, server, time)
     call = asyncio.create_task(off.ask(asked(1)))
     await time.passes(1000)

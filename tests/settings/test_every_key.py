@@ -116,6 +116,7 @@ class TestWhatTheyDo:
             "workflow.max_iterations=9",
             "api.temperature=0.5",
             "api.max_retries=4",
+            "api.stutter_retries=2",
             "api.retry_temperature=0.5",
             "api.max_tokens=77",
             "random_seed=9",
@@ -127,7 +128,14 @@ class TestWhatTheyDo:
 
     @pytest.mark.parametrize(
         "override",
-        ["api.workers=3", "api.base_url=http://x", "budget.max_calls=3", "files.output_dir=x", "ledger=x"],
+        [
+            "api.workers=3",
+            "api.hedge=0",
+            "api.base_url=http://x",
+            "budget.max_calls=3",
+            "files.output_dir=x",
+            "ledger=x",
+        ],
     )
     def test_what_does_not_is_not(self, override):
         """Where, how fast and for how much money leaves a finished prompt finished."""

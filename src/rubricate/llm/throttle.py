@@ -64,7 +64,7 @@ class ThrottledChat:
         self._change = asyncio.Event()
         self._window, self._in_flight, self._peak, self._halvings = float(workers), 0, 0, 0
         self._reply_tokens = 0.0
-        self._gap_s, self._started_at = 0.0, float("-inf")
+        self._gap_s, self._accepted_at = 0.0, float("-inf")
 
     @property
     def counts(self) -> ThrottleCounts:
@@ -75,14 +75,15 @@ class ThrottledChat:
         """The reply of the inner chat; raises what that raises."""
         guess = self._guess(request)
         await self._enter(guess)
-        halvings_seen = self._halvings
+        halvings_seen, started_at = self._halvings, self._clock() if self._gap_s else float("-inf")
         try:
             reply = await self._inner.ask(request)
         except RateLimited as limited:
             if halvings_seen == self._halvings:
-                self._shrink(is_paced=limited.retry_after_s is not None)
+                self._shrink(limited.retry_after_s)
             raise
         else:
+            self._accepted_at = started_at
             self._grow()
             self._learn(reply, guess)
             return reply
@@ -90,15 +91,19 @@ class ThrottledChat:
             self._in_flight -= 1
             self._change.set()
 
-    def _shrink(self, *, is_paced: bool) -> None:
-        if is_paced and self._window <= 1.0:
-            self._gap_s = max(_FIRST_GAP_S, _WIDER * self._gap_s)
+    def _shrink(self, retry_after_s: float | None) -> None:
+        if retry_after_s is not None and self._window <= 2.0:
+            now = self._clock()
+            if not self._gap_s:
+                self._accepted_at = now
+            due_s = now + retry_after_s - self._accepted_at  # from the last one that was let in to the next
+            self._gap_s = max(_FIRST_GAP_S, _WIDER * min(self._gap_s, due_s))
         self._window = max(1.0, self._window / 2)
         self._halvings += 1
 
     def _grow(self) -> None:
         if self._gap_s:
-            self._gap_s = _NARROWER * self._gap_s if self._gap_s > _FIRST_GAP_S else 0.0
+            self._gap_s = _NARROWER * self._gap_s if self._gap_s > _FIRST_GAP_S / 2 else 0.0
         else:
             self._window = min(float(self._workers), self._window + 1.0 / self._window)
 
@@ -115,8 +120,6 @@ class ThrottledChat:
                 else:
                     break
             self._in_flight += 1
-            if self._gap_s:
-                self._started_at = self._clock()
             self._peak = max(self._peak, self._in_flight)
             if self._requests is not None:
                 self._requests.start(1, self._clock())
@@ -128,7 +131,7 @@ class ThrottledChat:
         if not paces and not self._gap_s:
             return 0.0
         now = self._clock()
-        return max(self._started_at + self._gap_s - now, *(pace.wait_s(now) for pace in paces), 0.0)
+        return max(self._accepted_at + self._gap_s - now, *(pace.wait_s(now) for pace in paces), 0.0)
 
     def _guess(self, request: Request) -> float:
         if self._tokens is None:
