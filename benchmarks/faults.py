@@ -3,10 +3,10 @@
     python benchmarks/faults.py [--prompts 24] [fault ...]
 
 Runs `iterative` on a pool of the world of `rubricate world`, served by a process of its own: once without
-fault, then with every fault at 20% of all calls (calls that are never answered: 2%), all of them mixed, and an
-outage of all calls for the first 15 seconds. Each run has a ledger of its own. Asserts that every prompt
-is in one state; prints the calls against the faultless run's, the time, and whether rubrics and scores are the
-same.
+fault, then with every fault at 20% of all calls (calls that are never answered: 2%), all of them mixed, and
+an outage of all calls for the first 15 seconds. Each run has a ledger of its own. Asserts that every prompt
+is in one state; prints the calls against the faultless run's, the time, and whether rubrics and scores are
+the same.
 """
 
 from __future__ import annotations

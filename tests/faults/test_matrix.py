@@ -147,6 +147,19 @@ def test_without_hedging_they_hold_up_the_run(rehearsal: Rehearsal) -> None:
     assert json.loads((folder / "summary.json").read_bytes())["session"]["hedges"] == 0
 
 
+def test_a_limited_rate(rehearsal: Rehearsal) -> None:
+    """A server that lets 100 calls a second in and sends the others away with `Retry-After`: no prompt is
+    lost, the limit is used for the most part, and not many calls are sent in vain."""
+    _, folder, n_faultless, _ = rehearsal.run()
+    good, started = found(folder), time.monotonic()
+    outcome, folder, n_calls, fates = rehearsal.run("server.requests_per_minute=6000")
+    took_s = time.monotonic() - started
+    assert outcome.code == 0 and found(folder) == good and len(states(folder)) == 12
+    assert fates["200"] == n_faultless and fates["over the limit"] > 0
+    assert n_calls < 2 * n_faultless
+    assert took_s < 2.5 * n_faultless / 100 + 1
+
+
 def test_an_outage_of_all_calls_at_the_start(rehearsal: Rehearsal) -> None:
     """Fifteen seconds of it, on a clock of ours that is 25 times as fast: waited out, nothing is lost, and it
     is over soon after the outage."""
