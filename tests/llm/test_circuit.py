@@ -118,6 +118,20 @@ async def test_what_concerns_one_question_never_stops_the_run() -> None:
     assert met[-1] == "RunStopped" and chat.why_open is not None
 
 
+@pytest.mark.parametrize("failure", [ServerFault("a 500"), BadAnswer("a web page")])
+async def test_an_endpoint_that_never_answers_well_stops_the_run(failure: ChatError) -> None:
+    """Many calls in a row that came to nothing but 500s or odd bodies: one line; one answer between them and
+    the count begins anew."""
+    chat, inner, met = await outcomes([failure] * 30, odd_calls=10)
+    assert (
+        met == ["ServerFault" if isinstance(failure, ServerFault) else "BadAnswer"] * 9 + ["RunStopped"] * 21
+    )
+    assert len(inner.requests) == 10
+    assert chat.why_open is not None and "10 calls in a row failed for good" in chat.why_open
+    _, _, met = await outcomes([*[failure] * 9, None, *[failure] * 9], odd_calls=10)
+    assert "RunStopped" not in met
+
+
 async def test_a_stopped_run_passes_and_a_bug_crashes() -> None:
     """What the circuit does not know it does not touch."""
     for failure in (RunStopped("budget"), ZeroDivisionError()):

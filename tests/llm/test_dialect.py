@@ -65,7 +65,7 @@ async def test_a_schema_is_sent_where_the_probe_shows_that_it_is_honoured() -> N
         (lambda request: "", 1),
         (lambda request: '```json\n{"rubricate_probe": "kestrel-4471"}\n```', 1),
         (refusing("response_format is not supported"), 2),
-        (refusing("Input should be 'text' or 'json_object'", 500), 2),
+        (refusing("Input should be 'text' or 'json_object'", 500), 3),
         (refusing("extra_forbidden", 422), 2),
         (refusing("No endpoints found that support response_format", 404), 2),
     ],
@@ -114,6 +114,28 @@ async def test_an_outage_is_no_verdict_on_schemas(faults: list[str], kind: type[
             await chat.ask(asked(schema=SCHEMA))
         assert chat.dialects["m"].structured is None
         assert (await chat.ask(asked(schema=SCHEMA))).text == '{"a": "yes"}'
+
+
+@pytest.mark.parametrize("faults", [["500"], ["wrong_type"], ["length"], ["hang"]])
+async def test_one_bad_moment_does_not_cost_a_model_its_schemas(faults: list[str]) -> None:
+    """What may have been chance is tried once more with the schema before it is given up."""
+    async with (
+        FakeServer(obedient, faults=faults) as server,
+        HttpChat(Endpoint(server.base_url), timeout_s=0.3) as chat,
+    ):
+        assert (await chat.ask(asked(schema=SCHEMA))).text == '{"a": "yes"}'
+        assert chat.dialects["m"].structured is True
+
+
+async def test_a_probe_that_is_lost_is_sent_again() -> None:
+    """After the waits that were given: a lost first question does not hold a run up until it times out."""
+    async with (
+        FakeServer(obedient, faults=["hang", "hang"]) as server,
+        HttpChat(Endpoint(server.base_url), timeout_s=30, probe_again_s=(0.02, 0.02)) as chat,
+    ):
+        async with asyncio.timeout(5):
+            assert (await chat.ask(asked(schema=SCHEMA))).text == '{"a": "yes"}'
+        assert chat.counts.probes == 3
 
 
 async def test_many_at_once_share_one_probe() -> None:

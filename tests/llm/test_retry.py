@@ -93,6 +93,18 @@ async def test_what_the_question_may_have_caused_gets_few_tries(kind: type[ChatE
     assert chat.counts.retries == {kind.__name__: 2} and chat.counts.gave_up == {kind.__name__: 1}
 
 
+async def test_tries_are_counted_by_their_kind() -> None:
+    """Outages and limits on the way use up no tries; silence has a number of its own."""
+    failures = [Unavailable("x"), RateLimited("x"), ChatTimeout("x"), ServerFault("x"), BadAnswer("x")] * 2
+    chat = RetryChat(failing(*failures), tries=5, silent_tries=3, sleep=Sleeps())
+    assert (await chat.ask(ASKED)).text == "yes"
+    for kind, n_tries in ((ServerFault, 5), (ChatTimeout, 3)):
+        inner = always(lambda kind=kind: kind("x"))  # type: ignore[misc]
+        with pytest.raises(kind):
+            await RetryChat(inner, tries=5, silent_tries=3, sleep=Sleeps()).ask(ASKED)
+        assert len(inner.requests) == n_tries
+
+
 @given(st.floats(0, 1, exclude_max=True), st.integers(1, 40))
 def test_back_off_is_jittered_within_its_bounds(chance: float, n_failures: int) -> None:
     """The n-th wait is above 0 and at most min(cap, base * 2**n)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Awaitable, Callable
 
@@ -226,3 +227,55 @@ def test_limits_that_let_nothing_through_are_refused(wrong: dict[str, int]) -> N
     """A throttle that would never let a call through is a mistake of the settings."""
     with pytest.raises(SettingsError):
         ThrottledChat(Gate(), **wrong)  # type: ignore[arg-type]
+
+
+class Limiter:
+    """A server that takes so many calls a second, on the clock of the test, and says when to come again."""
+
+    def __init__(self, per_s: float, clock: Clock, takes_s: float):
+        self._gap_s, self._clock, self._takes_s = 1 / per_s, clock, takes_s
+        self._free_at, self.n_refused, self.accepted = 0.0, 0, list[float]()
+
+    async def ask(self, request: Request) -> Reply:
+        if self._clock.now < self._free_at - 1e-9:
+            self.n_refused += 1
+            raise RateLimited("too fast", self._free_at - self._clock.now)
+        self._free_at = self._clock.now + self._gap_s
+        self.accepted.append(self._clock.now)
+        await self._clock.sleep(self._takes_s)
+        return Reply("yes")
+
+
+@pytest.mark.parametrize("per_s", [2.0, 10.0, 50.0])
+async def test_it_settles_near_a_limit_below_one_call_at_a_time(per_s: float) -> None:
+    """A quick server with a low limit: the gap between starts takes the window's place, so that most of the
+    limit is used, and few calls are sent in vain."""
+    clock = Clock()
+    server = Limiter(per_s, clock, takes_s=0.001)
+    throttle = ThrottledChat(server, 8, clock=clock, sleep=clock.sleep)
+    for number in range(400):
+        while True:
+            try:
+                await throttle.ask(asked(number))
+                break
+            except RateLimited as limited:
+                await clock.sleep(limited.retry_after_s or 0.0)
+    later = server.accepted[100:]
+    assert (len(later) - 1) / (later[-1] - later[0]) > 0.75 * per_s
+    assert server.n_refused < 0.45 * 400
+    assert throttle.counts.gap_s > 0 and throttle.counts.window == 1
+
+
+async def test_a_gap_is_given_up_again() -> None:
+    """Once the limit is gone, calls soon go as fast as before."""
+    clock = Clock()
+    server = Limiter(5.0, clock, takes_s=0.001)
+    throttle = ThrottledChat(server, 8, clock=clock, sleep=clock.sleep)
+    for number in range(60):
+        with contextlib.suppress(RateLimited):
+            await throttle.ask(asked(number))
+    assert throttle.counts.gap_s > 0.05
+    server._gap_s = server._free_at = 0.0
+    for number in range(100):
+        await throttle.ask(asked(number))
+    assert throttle.counts.gap_s == 0 and throttle.counts.window > 4

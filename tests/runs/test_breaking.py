@@ -3,93 +3,29 @@ paid again."""
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import shlex
 import signal
-import sqlite3
 import subprocess
 import sys
+import time
 from collections import Counter
-from contextlib import closing
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.actor import play
+from tests.forks import forks, n_kept, out
 from tests.runs.run_child import DIED
-from tests.served import KEY, Desk, Served, results, rows, run_here, states, write_pool
+from tests.served import KEY, Served, results, rows, run_here, states, write_pool
 
-ROOT = Path(__file__).parents[2]
+__all__ = ["forks"]  # a fixture
+
 ITERATIVE = ["run", "--config-name", "iterative", "files.output_dir=out", "files.responses_file=../pool.json"]
 QUICK = ["api.structured_output=off", "api.workers=3", "workflow.prompts_in_flight=2"]
 COMMAND = [*ITERATIVE, *QUICK]
-
-
-class Forks:
-    """The process of `run_child.py`, warm, and what it is told to do."""
-
-    def __init__(self, desk: Desk):
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        self._child = subprocess.Popen(
-            [sys.executable, "-m", "tests.runs.run_child"],
-            cwd=desk.path,
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def start(self, folder: Path, arguments: list[str], die_at: int | None = None) -> int:
-        """Starts a run in the folder; its process id."""
-        env = {name: os.environ[name] for name in ("LITELLM_KEY", "LITELLM_BASE_URL")}
-        order = {"arguments": arguments, "cwd": str(folder), "env": env, "die_at": die_at}
-        assert self._child.stdin is not None
-        self._child.stdin.write(json.dumps(order) + "\n")
-        self._child.stdin.flush()
-        return int(self._told()["pid"])
-
-    def end(self) -> int:
-        """Waits for the run that was started; its exit code."""
-        return int(self._told()["code"])
-
-    def run(self, folder: Path, arguments: list[str], die_at: int | None = None) -> int:
-        """Starts a run and waits for it."""
-        self.start(folder, arguments, die_at)
-        return self.end()
-
-    def _told(self) -> dict[str, Any]:
-        assert self._child.stdout is not None
-        return json.loads(self._child.stdout.readline())
-
-    def close(self) -> None:
-        assert self._child.stdin is not None
-        self._child.stdin.close()
-        self._child.wait(20)
-
-
-@pytest.fixture
-def forks(desk):
-    child = Forks(desk)
-    yield child
-    child.close()
-
-
-def n_kept(folder: Path) -> int:
-    """How many replies the ledger of a folder holds."""
-    path = folder / "workflow_outs" / "ledger.sqlite"
-    if not path.exists():
-        return 0
-    with closing(sqlite3.connect(path)) as ledger:
-        if not ledger.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'reply'").fetchone()[0]:
-            return 0
-        return int(ledger.execute("SELECT count(*) FROM reply").fetchone()[0])
-
-
-def out(folder: Path) -> str:
-    return (folder / "out.txt").read_text()
 
 
 @pytest.mark.parametrize("part", [0, 1])
@@ -119,38 +55,58 @@ def test_killed_before_every_write(desk, forks, part):
     assert codes[DIED] > 15
 
 
-def test_killed_at_random_moments(desk, forks):
-    """kill -9 again and again, at moments drawn by a seed, with --resume after each: the run gets done, its
-    files are those of the unbroken run, and no reply that was kept is asked for again."""
-    write_pool(desk.path / "pool.json", rows(12, 5))
-    served, chance = Served(), random.Random(4)
+KILLS = 100
+IN_FLIGHT = 6
+
+
+def test_killed_at_a_hundred_random_moments(desk, forks):
+    """kill -9 a hundred times, at moments drawn by a seed over the whole life of one run (start, calls, the
+    writing of the results), with --resume after each: no restart fails, the files are those of the unbroken
+    run, and no reply that had come in is asked for again beyond those in flight at a kill."""
+    write_pool(desk.path / "pool.json", rows(24, IN_FLIGHT))
+    # One prompt at a time: all that can be asked and not yet be kept are the gradings of its responses.
+    one_by_one = [f"api.workers={IN_FLIGHT}", "workflow.prompts_in_flight=1"]
+    command = [*ITERATIVE, "api.structured_output=off", *one_by_one]
+    served, chance, phases = Served(), random.Random(4), Counter[str]()
     with served as server:
         desk.ask(server)
         whole = desk.move("whole")
-        assert forks.run(whole.parents[1], COMMAND) == 0
+        assert forks.run(whole.parents[1], command) == 0
         unbroken, n_questions = results(whole), server.n_requests
-        folder = desk.move("killed").parents[1]
-        n_kills, n_lost = 0, 0
-        while n_kills < 10:
-            before, kept = server.n_requests, n_kept(folder)
-            until = before + chance.randint(1, n_questions // 9)
-            pid = forks.start(folder, [*COMMAND, "--resume"])
-            served.until(lambda server, until=until: server.n_requests >= until)
-            os.kill(pid, signal.SIGKILL)
-            assert forks.end() == -signal.SIGKILL
-            n_kills += 1
-            n_lost += server.n_requests - before - (n_kept(folder) - kept)
-            if n_questions - n_kept(folder) < n_questions // 6:
-                break
-        assert n_kills >= 5
+        folder, n_lost = desk.move("killed").parents[1], 0
+        while phases.total() - phases["ended before"] < KILLS:
+            before, kept, started = server.n_requests, n_kept(folder), time.monotonic()
+            is_timed = chance.random() < 0.2 or kept == n_questions
+            wait_s = chance.uniform(0.0, 0.3) if is_timed else 60.0
+            until = before + (n_questions if is_timed else chance.randint(1, n_questions * 5 // KILLS))
+            pid = forks.start(folder, [*command, "--resume"])
+            while server.n_requests < until and time.monotonic() - started < wait_s and is_running(pid):
+                time.sleep(0.001)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            code = forks.end()
+            assert code in (-signal.SIGKILL, 0), out(folder)
+            while server.connections:  # what was on its way into the server is counted as well
+                time.sleep(0.001)
+            lost = server.n_requests - before - (n_kept(folder) - kept)
+            assert lost <= IN_FLIGHT
+            n_lost += lost
+            phase = "asking" if server.n_requests > before else "starting"
+            phases["ended before" if code == 0 else "writing" if kept == n_questions else phase] += 1
         before, kept = server.n_requests, n_kept(folder)
-        assert forks.run(folder, [*COMMAND, "--resume"]) == 0, out(folder)
+        assert forks.run(folder, [*command, "--resume"]) == 0, out(folder)
         assert server.n_requests - before == n_questions - kept
         assert results(folder / "workflow_outs" / "out") == unbroken
-        assert "resuming" in out(folder)
-    asked = Counter(json.dumps(request["messages"]) for request in server.requests[n_questions:])
-    assert sum(asked.values()) - len(asked) <= n_lost
-    assert n_lost <= 10 * n_kills  # what can be under way at once: five responses of two prompts
+        assert server.n_requests - n_questions == n_questions + n_lost
+    assert phases["starting"] >= 5 and phases["asking"] >= 30 and phases["writing"] >= 5, phases
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process is there and has not ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 class TestSignals:

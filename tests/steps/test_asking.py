@@ -151,6 +151,29 @@ async def test_a_fault_of_the_server_is_told_as_an_unreadable_reply() -> None:
         await ask(answering(ServerFault("500"), ServerFault("500 again")))
 
 
+async def test_a_fault_of_the_server_is_asked_again_only_once() -> None:
+    """However many further askings unreadable replies have: on the wire each was tried several times."""
+    chat = answering(ServerFault("500"), "no", BadAnswer("no choice"), '{"a": 1}')
+    with pytest.raises(ReplyError, match="no choice"):
+        await ask(chat, retries=5)
+    assert len(chat.requests) == 3
+
+
+async def test_every_reply_is_heard() -> None:
+    """Why it could not be read, or None; whoever listens may stop the run."""
+    heard: list[str | None] = []
+    chat = answering("no", "", '{"a": 1}')
+    manner, read = a_manner(retries=2), lambda reply: json_of(reply)[0]
+    assert await ask_for(chat, manner, told("?"), None, read, heard=heard.append) == {"a": 1}
+    assert heard[2:] == [None] and all(heard[:2])
+
+    def stop(problem: str | None) -> None:
+        raise RunStopped("no sense")
+
+    with pytest.raises(RunStopped):
+        await ask_for(answering("no"), manner, told("?"), None, read, heard=stop)
+
+
 @pytest.mark.parametrize(
     "failure",
     [

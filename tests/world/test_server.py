@@ -37,7 +37,7 @@ from rubricate.steps.asking import Manner, told
 from rubricate.steps.crew import Crew, ModelGrader, ModelJudge, ModelProposer, RecallingGrader
 from rubricate.steps.grade import question, read_verdicts, verdict_schema
 from rubricate.world.dials import Dials, ServerDials, dials_of, known_dials
-from rubricate.world.faults import LINE_FAULTS, ODD_FAULTS
+from rubricate.world.faults import LINE_FAULTS, ODD_FAULTS, Said, spoil
 from rubricate.world.server import WorldServer
 from rubricate.world.world import World, WorldChat, n_tokens
 
@@ -196,6 +196,51 @@ async def test_odd_answers_are_odd_in_their_own_way() -> None:
     assert set(unreadable | {"prose", "doubled_ids", "missing_ids"}) | {f for f, _ in STATUSES} >= set(
         ODD_FAULTS
     )
+
+
+@pytest.mark.parametrize("n_criteria", [1, 2])
+@pytest.mark.parametrize("fault", sorted(ODD_FAULTS))
+def test_every_odd_answer_differs_from_the_good_one(fault: str, n_criteria: int) -> None:
+    """In the form that our prompts ask for today, whatever the number of criteria."""
+    text = msgspec.json.encode({f"c{number}": "met" for number in range(1, n_criteria + 1)}).decode()
+    choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+
+    def said() -> Said:
+        return Said({"choices": [msgspec.convert(choice, dict)]})
+
+    good, odd = said(), Said(msgspec.json.decode(said().encoded()))
+    spoil(fault, odd)
+    assert (odd.encoded(), odd.content_type) != (good.encoded(), good.content_type)
+    if fault.endswith("_ids"):
+        is_last_there = f'"c{n_criteria}":' in odd.content
+        assert is_last_there == (fault == "doubled_ids") and odd.content.endswith("}")
+        assert ('"c1":"met","c1":"unmet"' in odd.content) == (fault == "doubled_ids")
+
+
+async def test_a_rate_is_limited_and_the_wait_is_told() -> None:
+    """Beyond a second's worth of calls each gets a 429 with the wait until the next is let in; after it, it
+    is. A limit on tokens lets the call through that goes beyond it, and makes the next one wait."""
+    world = World(Dials(server=ServerDials(requests_per_minute=300)))
+    async with WorldServer(world) as server, client(server) as chat:
+        outcomes = [await told_of(chat, grading(world, n)) for n in range(9)]
+        waits = [outcome for outcome in outcomes if isinstance(outcome, float)]
+        assert 2 <= len(waits) <= 4 and all(0 < wait <= 0.2 for wait in waits)
+        await asyncio.sleep(waits[-1])
+        assert (await chat.ask(grading(world))).text
+    world = World(Dials(server=ServerDials(tokens_per_minute=600)))
+    async with WorldServer(world) as server, client(server) as chat:
+        assert (await chat.ask(grading(world))).text
+        wait_s = await told_of(chat, grading(world))
+        assert isinstance(wait_s, float) and wait_s > 10
+
+
+async def told_of(chat: HttpChat, request: Request) -> str | float:
+    """The text of a reply, or the wait that was asked for."""
+    try:
+        return (await chat.ask(request)).text
+    except RateLimited as limited:
+        assert limited.retry_after_s is not None
+        return limited.retry_after_s
 
 
 async def fates(world: World, order: Sequence[int]) -> tuple[Counter[str], dict[int, list[str]]]:

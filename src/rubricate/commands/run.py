@@ -212,6 +212,7 @@ def _session(plant: Opened) -> dict[str, Any]:
         "calls_reused": plant.n_reused,
         "usd_paid": round(plant.budget.spent_usd, 6),
         "probes": sum(wire.probes for wire in wires),
+        "hedges": sum(line.hedge.counts.hedges for line in plant.lines if line.hedge is not None),
         "retries": sum(sum(line.retry.counts.retries.values()) for line in plant.lines),
         **({"batches": sum(batches)} if batches else {}),
     }

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-from rubricate.errors import AccountError, ChatTimeout, RateLimited, RunStopped, Unavailable
+from rubricate.errors import (
+    AccountError,
+    BadAnswer,
+    ChatError,
+    ChatTimeout,
+    RateLimited,
+    RunStopped,
+    ServerFault,
+    Unavailable,
+)
 from rubricate.llm.chat import Chat, Reply, Request
 
 
 class CircuitChat:
     """Lets calls through until one says that the key, the account or the model is wrong, or until
     `outage_calls` calls in a row failed for good with no answer at all (one, if the endpoint never answered
-    and cannot be reached: a small run against a wrong address has few calls); then every call is stopped.
+    and cannot be reached: a small run against a wrong address has few calls), or `odd_calls` in a row with
+    nothing but 500s and bodies that are no answer; then every call is stopped.
 
     `name` is what the user calls the endpoint or the role. What the endpoint says of one question alone
-    (too long, withheld, a 500) neither opens the circuit nor counts as a sign of life.
+    (too long, withheld, a 500) is no sign of life, and only many such in a row are a sign of sickness.
     """
 
-    def __init__(self, inner: Chat, name: str, *, outage_calls: int = 5):
-        self._inner, self._name, self._outage_calls = inner, name, outage_calls
-        self._lost_in_a_row = 0
+    def __init__(self, inner: Chat, name: str, *, outage_calls: int = 5, odd_calls: int = 25):
+        self._inner, self._name = inner, name
+        self._outage_calls, self._odd_calls = outage_calls, odd_calls
+        self._lost_in_a_row = self._odd_in_a_row = 0
         self._has_answered = False
         self._why: str | None = None
 
@@ -44,17 +55,24 @@ class CircuitChat:
             never_there = isinstance(failure, Unavailable) and not self._has_answered
             if self._why is None and not never_there and self._lost_in_a_row < self._outage_calls:
                 raise
-            raise self._stopped(self._outage(failure)) from failure
-        self._lost_in_a_row, self._has_answered = 0, True
+            raise self._stopped(self._outage(failure, self._lost_in_a_row)) from failure
+        except (BadAnswer, ServerFault) as failure:
+            self._odd_in_a_row += 1
+            if self._why is None and self._odd_in_a_row < self._odd_calls:
+                raise
+            raise self._stopped(self._outage(failure, self._odd_in_a_row)) from failure
+        self._lost_in_a_row, self._odd_in_a_row, self._has_answered = 0, 0, True
         return reply
 
     def _stopped(self, why: str) -> RunStopped:
         self._why = self._why or why
         return RunStopped(self._why)
 
-    def _outage(self, failure: Unavailable | ChatTimeout | RateLimited) -> str:
-        state = "lets no call through" if isinstance(failure, RateLimited) else "looks down"
-        calls = "a call" if self._lost_in_a_row == 1 else f"{self._lost_in_a_row} calls in a row"
+    def _outage(self, failure: ChatError, n_calls: int) -> str:
+        state = {RateLimited: "lets no call through", BadAnswer: "gives no usable answer"}.get(
+            type(failure), "looks down"
+        )
+        calls = "a call" if n_calls == 1 else f"{n_calls} calls in a row"
         return (
             f"{self._name}: the endpoint {state}: {calls} failed for good. "
             f"The last: {failure}. When it is back, the same command resumes the run"

@@ -8,7 +8,7 @@ is tried again here: that is the work of `retry`, which stands outside `throttle
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from importlib.util import find_spec
 from types import TracebackType
 from typing import Any
@@ -28,6 +28,7 @@ from rubricate.llm.completion import read_completion
 from rubricate.llm.dialect import Dialect, DialectStore, MemoryDialects, is_honoured, probe
 from rubricate.llm.endpoint import Endpoint
 from rubricate.llm.failures import failure_of, quoted, read_refusal
+from rubricate.llm.hedge import first_answer
 from rubricate.llm.wires.steady import SteadyWire
 from rubricate.llm.wires.swift import SwiftWire
 from rubricate.llm.wires.wire import Answer, Client, Limits, Wire, told
@@ -52,7 +53,8 @@ class HttpChat:
 
     `connections` bounds the calls that can be on their way at once: the workers of the throttle around
     it. `timeout_s` bounds one POST from its first byte to the last of its answer. Replies larger than
-    `max_body_bytes` are not read to their end. `client` is who posts, see `wire_to`.
+    `max_body_bytes` are not read to their end. `client` is who posts, see `wire_to`. A probe that is not
+    answered is sent again after each of the waits of `probe_again_s`: a whole run waits for it.
 
     Raises:
         SettingsError: on entering, a client that is not installed or does not serve this address.
@@ -67,10 +69,12 @@ class HttpChat:
         timeout_s: float = 300.0,
         max_body_bytes: int = 16 * 1024 * 1024,
         client: Client = "auto",
+        probe_again_s: Sequence[float] = (),
     ):
         self._endpoint = endpoint
         self._store = dialects if dialects is not None else MemoryDialects()
         self._limits, self._client = Limits(connections, timeout_s, max_body_bytes), client
+        self._probe_again_s = probe_again_s
         self._known: dict[str, Dialect] = {}
         self._probes: dict[str, asyncio.Task[Dialect]] = {}
         self._posts = self._resent = self._probings = 0
@@ -187,19 +191,21 @@ class HttpChat:
     async def _honours_schemas(self, question: Request) -> bool:
         """Asks with a distinctive schema; where that fails in a way that the schema may have caused (400,
         500, silence, an odd body, a router's 404 "no provider takes this"), asks the same without it: only
-        if that goes well the schema is to blame. After a silence, which may have been the loading of the
-        model, the schema gets a second chance.
+        if that goes well the schema is to blame. After what may have been chance (a silence while the model
+        was loaded, a 500, an odd body, an answer that broke off) the schema gets a second one.
 
         Raises:
             ChatError: the endpoint did not serve either; nothing is known then.
         """
         try:
-            return is_honoured(await self._probe_call(question, Dialect(structured=True)))
-        except (AccountError, BadAnswer, BadRequest, ChatTimeout, ServerFault) as failure:
-            was_silent = isinstance(failure, ChatTimeout)
-        await self._probe_call(msgspec.structs.replace(question, schema=None), Dialect())
-        if not was_silent:
+            reply = await self._probe_call(question, Dialect(structured=True))
+            if is_honoured(reply) or reply.finish_reason in ("stop", ""):
+                return is_honoured(reply)
+        except (AccountError, BadRequest):
+            await self._probe_call(msgspec.structs.replace(question, schema=None), Dialect())
             return False
+        except (BadAnswer, ChatTimeout, ServerFault):
+            await self._probe_call(msgspec.structs.replace(question, schema=None), Dialect())
         try:
             return is_honoured(await self._probe_call(question, Dialect(structured=True)))
         except (BadAnswer, BadRequest, ChatTimeout, ServerFault):
@@ -207,10 +213,15 @@ class HttpChat:
 
     async def _probe_call(self, question: Request, asked_with: Dialect) -> Reply:
         known = msgspec.structs.replace(self._known.get(question.model, Dialect()), structured=None)
-        self._probings += 1
+        dialect = known.merged(asked_with)
+
+        def sent() -> Coroutine[Any, Any, Reply]:
+            self._probings += 1
+            return self._exchange(question, dialect)
+
         try:
             async with asyncio.timeout(min(_PROBE_TIMEOUT_S, self._limits.timeout_s)):
-                reply = await self._exchange(question, known.merged(asked_with))
+                reply = await first_answer(sent, self._probe_again_s)
         except TimeoutError as error:
             raise ChatTimeout(self._told(question.model, "no answer to a first small question")) from error
         self._probe_usage += reply.usage

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 
-from rubricate.errors import ChatError, RateLimited, Unavailable
+from rubricate.errors import BadAnswer, ChatError, ChatTimeout, RateLimited, ServerFault, Unavailable
 from rubricate.llm.chat import Chat, Reply, Request
 
 _RETRY_AFTER_CAP_S = 120.0
@@ -37,7 +37,8 @@ class RetryChat:
     `patience_s` bounds the waits of one call in all. Neither the tries themselves nor the time in the
     throttle's queue count: a long queue is no sick server. Until a first answer came through, a server
     that cannot be reached gets only `first_patience_s`: then a wrong address is likelier than an outage.
-    Failures that may come from this very question (a 500, an odd body, silence) get `tries` tries.
+    Failures that may come from this very question get a number of tries: `tries` of 500s and odd bodies,
+    and `silent_tries` that were not answered in time, which take so much longer.
 
     `sleep` and `chance` (uniform in [0, 1)) are the clock and the dice of the tests.
     """
@@ -49,13 +50,15 @@ class RetryChat:
         patience_s: float = 600.0,
         first_patience_s: float = 60.0,
         tries: int = 3,
+        silent_tries: int = 3,
         base_s: float = 0.5,
         cap_s: float = 30.0,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         chance: Callable[[], float] = random.random,
     ):
         self._inner = inner
-        self._patience_s, self._first_patience_s, self._tries = patience_s, first_patience_s, tries
+        self._patience_s, self._first_patience_s = patience_s, first_patience_s
+        self._tries, self._silent_tries = tries, silent_tries
         self._base_s, self._cap_s = base_s, cap_s
         self._sleep, self._chance = sleep, chance
         self._has_answered = False
@@ -74,7 +77,7 @@ class RetryChat:
         Raises:
             ChatError: the last failure, when it is not retryable or patience has run out.
         """
-        n_failed, waited_s = 0, 0.0
+        n_failed, waited_s = Counter[type[ChatError]](), 0.0
         while True:
             try:
                 reply = await self._inner.ask(request)
@@ -82,8 +85,8 @@ class RetryChat:
                 if not failure.retryable:
                     raise
                 kind = type(failure).__name__
-                wait_s = self._wait_s(failure, n_failed)
-                n_failed += 1
+                wait_s = self._wait_s(failure, n_failed.total())
+                n_failed[type(failure)] += 1
                 if self._is_enough(failure, n_failed, waited_s + wait_s):
                     self._gave_up[kind] += 1
                     raise
@@ -103,9 +106,13 @@ class RetryChat:
         asked_s = min(failure.retry_after_s, _RETRY_AFTER_CAP_S)
         return max(backoff_s, asked_s * (1.0 + _UPWARD * self._chance()))
 
-    def _is_enough(self, failure: ChatError, n_failed: int, would_wait_s: float) -> bool:
+    def _is_enough(
+        self, failure: ChatError, n_failed: Mapping[type[ChatError], int], would_wait_s: float
+    ) -> bool:
         if isinstance(failure, Unavailable) and not self._has_answered:
             return would_wait_s > min(self._patience_s, self._first_patience_s)
         if isinstance(failure, RateLimited | Unavailable):
             return would_wait_s > self._patience_s
-        return n_failed >= self._tries or would_wait_s > self._patience_s
+        n_odd = n_failed[ServerFault] + n_failed[BadAnswer]
+        is_last = n_failed[ChatTimeout] >= self._silent_tries or n_odd >= self._tries
+        return is_last or would_wait_s > self._patience_s

@@ -13,16 +13,20 @@ from rubricate.llm.chat import Chat, Reply, Request
 from rubricate.llm.pace import Pace
 
 _CHARACTERS_PER_TOKEN = 4.0  # of English under today's tokenizers; corrected by the server's own count
+_FIRST_GAP_S = 0.01
+_WIDER, _NARROWER = 1.5, 0.85  # a gap is stable as long as more than five of seven calls go through
 _MEMORY = 0.1  # weight of the newest reply in the running mean of reply lengths
 
 
 class ThrottleCounts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The window now (calls allowed at once), calls in flight now and at most, times it was halved."""
+    """The window now (calls allowed at once), calls in flight now and at most, times it was halved, and the
+    seconds kept between two starts where even one call at a time was too much."""
 
     window: int
     in_flight: int
     peak: int
     halvings: int
+    gap_s: float = 0.0
 
 
 class ThrottledChat:
@@ -31,7 +35,9 @@ class ThrottledChat:
     The window is halved by a 429 and grows by one for each windowful of replies, up to `workers` again
     (additive increase, multiplicative decrease: Chiu and Jain 1989, as in TCP congestion control). Calls
     that were on their way when it was halved do not halve it again, as in TCP NewReno (RFC 6582): one
-    burst of 429 is one piece of news.
+    burst of 429 is one piece of news. Where one call at a time is still too much for a server that says when
+    to come again (a quick one with a low limit), a gap between two starts takes the place of the window:
+    longer by half with a 429, shorter by 15% with a reply.
 
     `rpm` and `tpm` bound the requests and the tokens that start per minute, evenly paced. The tokens of a
     call are guessed from the length of its messages and of the replies so far, and put right by the
@@ -58,31 +64,48 @@ class ThrottledChat:
         self._change = asyncio.Event()
         self._window, self._in_flight, self._peak, self._halvings = float(workers), 0, 0, 0
         self._reply_tokens = 0.0
+        self._gap_s, self._accepted_at = 0.0, float("-inf")
 
     @property
     def counts(self) -> ThrottleCounts:
         """Where it stands."""
-        return ThrottleCounts(int(self._window), self._in_flight, self._peak, self._halvings)
+        return ThrottleCounts(int(self._window), self._in_flight, self._peak, self._halvings, self._gap_s)
 
     async def ask(self, request: Request) -> Reply:
         """The reply of the inner chat; raises what that raises."""
         guess = self._guess(request)
         await self._enter(guess)
-        halvings_seen = self._halvings
+        halvings_seen, started_at = self._halvings, self._clock() if self._gap_s else float("-inf")
         try:
             reply = await self._inner.ask(request)
-        except RateLimited:
+        except RateLimited as limited:
             if halvings_seen == self._halvings:
-                self._window = max(1.0, self._window / 2)
-                self._halvings += 1
+                self._shrink(limited.retry_after_s)
             raise
         else:
-            self._window = min(float(self._workers), self._window + 1.0 / self._window)
+            self._accepted_at = started_at
+            self._grow()
             self._learn(reply, guess)
             return reply
         finally:
             self._in_flight -= 1
             self._change.set()
+
+    def _shrink(self, retry_after_s: float | None) -> None:
+        if retry_after_s is not None and self._window <= 2.0:
+            now = self._clock()
+            if not self._gap_s:
+                self._accepted_at = now
+            due_s = now + retry_after_s - self._accepted_at  # from the last one that was let in to the next
+            self._gap_s = max(_FIRST_GAP_S, _WIDER * min(self._gap_s, due_s))
+        self._window = max(1.0, self._window / 2)
+        self._halvings += 1
+
+    def _grow(self) -> None:
+        if self._gap_s:
+            self._gap_s = _NARROWER * self._gap_s if self._gap_s > _FIRST_GAP_S / 2 else 0.0
+        else:
+            self._window = min(float(self._workers), self._window + 1.0 / self._window)
 
     async def _enter(self, guess: float) -> None:
         """Takes a slot. The lock is a fair queue: only its head watches the window and the clock, so a
@@ -104,10 +127,11 @@ class ThrottledChat:
                 self._tokens.start(guess, self._clock())
 
     def _wait_s(self) -> float:
-        if self._requests is None and self._tokens is None:
+        paces = [pace for pace in (self._requests, self._tokens) if pace is not None]
+        if not paces and not self._gap_s:
             return 0.0
         now = self._clock()
-        return max(pace.wait_s(now) for pace in (self._requests, self._tokens) if pace is not None)
+        return max(self._accepted_at + self._gap_s - now, *(pace.wait_s(now) for pace in paces), 0.0)
 
     def _guess(self, request: Request) -> float:
         if self._tokens is None:

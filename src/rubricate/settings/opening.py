@@ -18,6 +18,7 @@ from rubricate.llm.endpoint import Endpoint
 from rubricate.llm.ledger import Ledger
 from rubricate.llm.meter import Meter, MeteredChat
 from rubricate.llm.prices import Prices, known_prices
+from rubricate.llm.sense import Sense
 from rubricate.llm.server import Server
 from rubricate.llm.servers import Tenant, must_be_installed, serve_roles
 from rubricate.llm.sqlite import SqliteLedger
@@ -28,7 +29,7 @@ from rubricate.runs.rollouts import fill_up, models_of
 from rubricate.settings.schema import OFFLINE, Role, Settings
 from rubricate.settings.secrets import Access, access
 from rubricate.settings.wiring import Line, Wiring
-from rubricate.steps.asking import Manner, template
+from rubricate.steps.asking import Heard, Manner, template, unheard
 from rubricate.steps.crew import (
     CheckedGrader,
     CountedGrader,
@@ -152,7 +153,7 @@ def identity_of(settings: Settings) -> str:
         settings.rollouts,
         rules_of(settings),
         settings.workflow.pitfalls,
-        [api.max_retries, api.retry_temperature, api.temperature, api.max_tokens],
+        [api.max_retries, api.stutter_retries, api.retry_temperature, api.temperature, api.max_tokens],
         settings.random_seed,
         [template(step) for step in ("propose", "grade", "refine", "compare")],
     )
@@ -267,24 +268,23 @@ async def _crews(
 ) -> Callable[[Meter, Memory], Crew]:
     models, api = settings.models, settings.api
 
-    async def chat(role: str, model: str | None) -> Chat | None:
+    async def chat(role: str, model: str | None) -> tuple[Chat | None, Heard]:
         if model is None or model == OFFLINE:
-            return None
+            return None, unheard
         server = servers.get(role)
-        if server is not None:
-            return (await wiring.line(Endpoint(server.base_url), role, server)).chat
-        where = role_access(settings, env, role)
-        by_batch = role in settings.batch_roles
-        return (await wiring.line(Endpoint(where.base_url, where.api_key), role, by_batch=by_batch)).chat
+        where = role_access(settings, env, role) if server is None else Access(server.base_url, None, None)
+        by_batch = server is None and role in settings.batch_roles
+        line = await wiring.line(Endpoint(where.base_url, where.api_key), role, server, by_batch=by_batch)
+        return line.chat, Sense(f"{role} {model}", lambda: line.chat.n_paid).hear
 
-    proposing = await chat("proposer", models.rubric_generator)
-    grading = await chat("verifier", models.verifier)
+    proposing, proposer_heard = await chat("proposer", models.rubric_generator)
+    grading, grader_heard = await chat("verifier", models.verifier)
     judge_model = settings.gate.judge if settings.gate.enabled else None
-    judging = await chat("judge", judge_model)
+    judging, judge_heard = await chat("judge", judge_model)
     manner = partial(
         Manner,
         temperature=api.temperature,
-        retries=api.max_retries,
+        retries=api.max_retries + api.stutter_retries,
         retry_temperature=api.retry_temperature,
         max_tokens=api.max_tokens,
     )
@@ -303,6 +303,7 @@ async def _crews(
                 seed=settings.random_seed,
                 pitfalls=settings.workflow.pitfalls,
                 repaired=lambda step: meter.count(step, repaired=1),
+                heard=proposer_heard,
             )
         grader: Grader
         if grading is None:
@@ -313,6 +314,7 @@ async def _crews(
                 manner(models.verifier),
                 settings.grade.criteria_per_call,
                 repaired=lambda: meter.count("grade", repaired=1),
+                heard=grader_heard,
             )
         grader = CountedGrader(
             grader, lambda n, silent: meter.count("grade", verdicts_asked=n, verdicts_unjudged=silent)
@@ -324,7 +326,7 @@ async def _crews(
             grader = RecallingGrader(grader, memory, recorded, reused)
         judge: Judge | None = None
         if judging is not None and judge_model is not None:
-            judge = ModelJudge(MeteredChat(judging, meter, "judge"), manner(judge_model))
+            judge = ModelJudge(MeteredChat(judging, meter, "judge"), manner(judge_model), judge_heard)
         return Crew(proposer, grader, judge)
 
     return crew

@@ -62,6 +62,7 @@ class Api(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     base_url: str | None
     workers: AtLeastOne
     max_retries: NotNegative
+    stutter_retries: NotNegative
     retry_temperature: Temperature
     proposer_base_url: str | None
     proposer_key_env: str | None
@@ -73,6 +74,7 @@ class Api(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     max_tokens: AtLeastOne | None
     timeout_s: Seconds
     patience_s: Seconds
+    hedge: Share
     requests_per_minute: AtLeastOne | None
     tokens_per_minute: AtLeastOne | None
     structured_output: Literal["auto", "off"]

@@ -1,5 +1,5 @@
-"""Endpoints -> chats: builds the chain ledger -> budget -> circuit -> retry -> throttle -> http, and by batch
-ledger -> budget -> circuit -> retry -> batch. Nobody else knows it."""
+"""Endpoints -> chats: builds the chain ledger -> budget -> circuit -> retry -> throttle -> hedge -> http; by
+batch, ledger -> budget -> circuit -> retry -> batch. Nobody else knows it."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from rubricate.llm.chat import Chat, Reply, Request
 from rubricate.llm.circuit import CircuitChat
 from rubricate.llm.dialect import Dialect, DialectStore
 from rubricate.llm.endpoint import Endpoint
+from rubricate.llm.hedge import HedgedChat
 from rubricate.llm.http import HttpChat
 from rubricate.llm.ledger import Ledger, LedgerChat, LedgerDialects
 from rubricate.llm.retry import RetryChat
@@ -27,6 +28,8 @@ from rubricate.llm.throttle import ThrottledChat
 from rubricate.settings.schema import Api, BatchMode
 
 _FIRST_PATIENCE_S = 30.0  # for a server that never answered yet: it may be starting, or the address is wrong
+_SILENT_TRIES = 3
+_PROBE_AGAIN_S = (5.0, 15.0)  # a first small question that is not answered is sent again after these waits
 
 
 class InWords:
@@ -70,6 +73,7 @@ class Line:
     chat: LedgerChat
     retry: RetryChat
     http: HttpChat
+    hedge: HedgedChat | None = None
     batch: BatchChat | None = None
 
 
@@ -87,7 +91,7 @@ class Wiring:
         budget: Budget,
         opened: AsyncExitStack,
         *,
-        tries: int = 3,
+        tries: int = 6,
         batch: BatchMode | None = None,
         say: Callable[[str], None] = lambda line: None,
     ):
@@ -114,14 +118,20 @@ class Wiring:
         learnt = LedgerDialects(self._ledger)
         dialects = learnt if api.structured_output == "auto" else InWords(learnt)
         http = HttpChat(
-            endpoint, dialects, connections=api.workers, timeout_s=api.timeout_s, client=api.client
+            endpoint,
+            dialects,
+            connections=2 * api.workers if api.hedge else api.workers,
+            timeout_s=api.timeout_s,
+            client=api.client,
+            probe_again_s=_PROBE_AGAIN_S if api.hedge else (),
         )
         return await self._opened.enter_async_context(http)
 
     async def _open(self, endpoint: Endpoint, name: str, server: Server | None) -> Line:
         api, http = self._api, await self._http(endpoint)
         prefix = _prefix(endpoint)
-        answering: Chat = PlainNames(http, prefix) if prefix else http
+        hedge = HedgedChat(http, share=api.hedge, unknown_s=api.timeout_s / 2)
+        answering: Chat = PlainNames(hedge, prefix) if prefix else hedge
         throttle = ThrottledChat(
             answering if server is None else ServedChat(answering, server),
             api.workers,
@@ -130,7 +140,7 @@ class Wiring:
         )
         retry = self._retry(throttle)
         paid = BudgetChat(CircuitChat(retry, name), self._budget)
-        return Line(endpoint, LedgerChat(paid, self._ledger), retry, http)
+        return Line(endpoint, LedgerChat(paid, self._ledger), retry, http, hedge=hedge)
 
     async def _open_by_batch(self, endpoint: Endpoint, name: str) -> Line:
         assert self._batch is not None, "who asks by batch says how"
@@ -150,11 +160,15 @@ class Wiring:
         await _must_be_offered(chat, endpoint)
         retry = self._retry(chat)
         paid = BudgetChat(CircuitChat(retry, name), self._budget, by_batch=True)
-        return Line(endpoint, LedgerChat(paid, self._ledger), retry, http, chat)
+        return Line(endpoint, LedgerChat(paid, self._ledger), retry, http, batch=chat)
 
     def _retry(self, inner: Chat) -> RetryChat:
         return RetryChat(
-            inner, patience_s=self._api.patience_s, first_patience_s=_FIRST_PATIENCE_S, tries=self._tries
+            inner,
+            patience_s=self._api.patience_s,
+            first_patience_s=_FIRST_PATIENCE_S,
+            tries=self._tries,
+            silent_tries=min(self._tries, _SILENT_TRIES),
         )
 
 

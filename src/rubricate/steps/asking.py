@@ -1,4 +1,4 @@
-"""One typed answer from a model: fill a template, ask, read, and ask once more what could not be read."""
+"""One typed answer from a model: fill a template, ask, read, and ask again what could not be read."""
 
 from __future__ import annotations
 
@@ -18,13 +18,18 @@ from rubricate.errors import BadAnswer, ChatError, ReplyError, RunStopped, Serve
 from rubricate.llm.chat import Chat, Reply, Request, Schema
 
 Read = TypeVar("Read")
+Heard = Callable[[str | None], None]
+"""Told of every reply: None where it could be read, else why not."""
+
+FAULTS = 2
+"""Askings of one question that may end in a fault of the server: each was tried several times on the wire."""
 
 
 class Manner(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How a role is asked: its model, the sampling, and what happens when a reply cannot be read.
 
     The first asking is at `temperature`; each of the `retries` further ones at `retry_temperature`, as in
-    the official workflow (`api.max_retries`, `api.retry_temperature`).
+    the official workflow (`api.max_retries`, `api.retry_temperature`; `api.stutter_retries` adds ours).
     """
 
     model: str
@@ -69,21 +74,29 @@ def told(request_text: str) -> tuple[Message, ...]:
     return (Message("user", request_text),)
 
 
+def unheard(problem: str | None) -> None:
+    """Nobody listens."""
+
+
 async def ask_for(
     chat: Chat,
     manner: Manner,
     messages: tuple[Message, ...],
     schema: Schema | None,
     read: Callable[[Reply], Read],
+    *,
+    heard: Heard = unheard,
 ) -> Read:
     """What `read` makes of the reply; an unreadable one is asked for again, `manner.retries` times.
 
-    Each further asking is another draw, hence another entry of the ledger. Costs one call, rarely more.
+    Each further asking is another draw, hence another entry of the ledger. Costs one call, rarely more. A
+    fault of the server, which the chat has tried to get past already, is asked again only once.
 
     Raises:
         ReplyError: no reply could be read.
         ChatError: the call failed for good.
     """
+    n_faults = 0
     for draw in range(manner.retries + 1):
         request = Request(
             model=manner.model,
@@ -94,10 +107,18 @@ async def ask_for(
             draw=draw,
         )
         try:
-            return read(await chat.ask(request))
-        except (ReplyError, BadAnswer, ServerFault) as unreadable:
+            answer = read(await chat.ask(request))
+        except ReplyError as unreadable:
             last = unreadable
-    raise last if isinstance(last, ReplyError) else ReplyError(str(last))
+            heard(unreadable.problem)
+        except (BadAnswer, ServerFault) as fault:
+            last, n_faults = ReplyError(str(fault)), n_faults + 1
+            if n_faults == FAULTS:
+                break
+        else:
+            heard(None)
+            return answer
+    raise last
 
 
 async def gathered(coroutines: Iterable[Coroutine[Any, Any, Read]]) -> list[Read]:

@@ -6,7 +6,7 @@ from rubricate.domain.conversation import Prompt, Response
 from rubricate.domain.judgement import Preference
 from rubricate.errors import BadRequest, ReplyError
 from rubricate.llm.chat import Chat, Reply, Schema
-from rubricate.steps.asking import Manner, ask_for, fill, framed, gathered, template, told
+from rubricate.steps.asking import Heard, Manner, ask_for, fill, framed, gathered, template, told, unheard
 from rubricate.steps.reading import json_of
 
 _SCHEMA = Schema(
@@ -21,7 +21,13 @@ _SCHEMA = Schema(
 
 
 async def compare(
-    chat: Chat, manner: Manner, prompt: Prompt, first: Response, second: Response
+    chat: Chat,
+    manner: Manner,
+    prompt: Prompt,
+    first: Response,
+    second: Response,
+    *,
+    heard: Heard = unheard,
 ) -> Preference:
     """Which response is better, asked in both orders: two calls. A tie when the orders disagree.
 
@@ -32,7 +38,7 @@ async def compare(
         ChatError: no answer could be had at all after all patience.
     """
     forward, backward = await gathered(
-        (_better(chat, manner, prompt, first, second), _better(chat, manner, prompt, second, first))
+        _better(chat, manner, prompt, one, two, heard) for one, two in ((first, second), (second, first))
     )
     for answer in (forward, backward):
         if isinstance(answer, str):
@@ -42,7 +48,9 @@ async def compare(
     return Preference("first" if forward == 1 else "second")
 
 
-async def _better(chat: Chat, manner: Manner, prompt: Prompt, one: Response, two: Response) -> int | str:
+async def _better(
+    chat: Chat, manner: Manner, prompt: Prompt, one: Response, two: Response, heard: Heard
+) -> int | str:
     """1 or 2, or why there is no answer."""
     slots = {
         "prompt": framed("prompt", prompt.text),
@@ -50,7 +58,8 @@ async def _better(chat: Chat, manner: Manner, prompt: Prompt, one: Response, two
         "second": framed("response", two.text),
     }
     try:
-        return await ask_for(chat, manner, told(fill(template("compare"), slots)), _SCHEMA, read_better)
+        question = told(fill(template("compare"), slots))
+        return await ask_for(chat, manner, question, _SCHEMA, read_better, heard=heard)
     except (ReplyError, BadRequest) as failure:
         return str(failure)
 

@@ -18,7 +18,7 @@ from rubricate.domain.judgement import Preference, Verdict
 from rubricate.domain.record import Step
 from rubricate.domain.rubric import Criterion, Rubric
 from rubricate.llm.chat import Chat
-from rubricate.steps.asking import Manner, gathered, template
+from rubricate.steps.asking import Heard, Manner, gathered, template, unheard
 from rubricate.steps.compare import compare
 from rubricate.steps.grade import grade
 from rubricate.steps.propose import propose
@@ -40,6 +40,7 @@ class ModelProposer:
     seed: int = 0
     pitfalls: bool = False
     repaired: Callable[[Step], None] = field(default=lambda step: None)
+    heard: Heard = unheard
 
     @property
     def name(self) -> str:
@@ -54,6 +55,7 @@ class ModelProposer:
             prompt,
             pitfalls=self.pitfalls,
             repaired=lambda: self.repaired("propose"),
+            heard=self.heard,
         )
 
     async def refine(self, prompt: Prompt, rubric: Rubric, pair: tuple[Response, Response]) -> Rubric:
@@ -67,6 +69,7 @@ class ModelProposer:
             seed=self.seed,
             pitfalls=self.pitfalls,
             repaired=lambda: self.repaired("refine"),
+            heard=self.heard,
         )
 
 
@@ -78,6 +81,7 @@ class ModelGrader:
     manner: Manner
     criteria_per_call: int | None = None
     repaired: Callable[[], None] = _nothing
+    heard: Heard = unheard
 
     @property
     def name(self) -> str:
@@ -89,12 +93,14 @@ class ModelGrader:
     ) -> tuple[Verdict, ...]:
         """See `steps.grade`; one call for each chunk of criteria."""
         size = self.criteria_per_call or len(criteria) or 1
-        if len(criteria) <= size:
-            return await grade(self.chat, self.manner, prompt, response, criteria, repaired=self.repaired)
-        chunks = [criteria[start : start + size] for start in range(0, len(criteria), size)]
-        parts = await gathered(
-            grade(self.chat, self.manner, prompt, response, chunk, repaired=self.repaired) for chunk in chunks
+        chunks = [criteria[start : start + size] for start in range(0, max(1, len(criteria)), size)]
+        gradings = (
+            grade(self.chat, self.manner, prompt, response, chunk, repaired=self.repaired, heard=self.heard)
+            for chunk in chunks
         )
+        if len(chunks) == 1:
+            return await next(gradings)
+        parts = await gathered(gradings)
         return tuple(verdict for part in parts for verdict in part)
 
 
@@ -104,6 +110,7 @@ class ModelJudge:
 
     chat: Chat
     manner: Manner
+    heard: Heard = unheard
 
     @property
     def name(self) -> str:
@@ -112,7 +119,7 @@ class ModelJudge:
 
     async def compare(self, prompt: Prompt, first: Response, second: Response) -> Preference:
         """See `steps.compare`."""
-        return await compare(self.chat, self.manner, prompt, first, second)
+        return await compare(self.chat, self.manner, prompt, first, second, heard=self.heard)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from rubricate.domain.judgement import Verdict, unjudged
 from rubricate.domain.rubric import Criterion
 from rubricate.errors import BadAnswer, BadRequest, ReplyError, ServerFault
 from rubricate.llm.chat import Chat, Reply, Request, Schema
-from rubricate.steps.asking import Manner, fill, framed, template, told
+from rubricate.steps.asking import FAULTS, Heard, Manner, fill, framed, template, told, unheard
 from rubricate.steps.reading import Twice, complete_text, json_of
 
 _MET = frozenset({"met", "yes", "true"})
@@ -29,41 +29,49 @@ async def grade(
     criteria: Sequence[Criterion],
     *,
     repaired: Callable[[], None] = lambda: None,
+    heard: Heard = unheard,
 ) -> tuple[Verdict, ...]:
-    """One verdict per criterion, in order. One call, and one more for the criteria that got no verdict.
+    """One verdict per criterion, in order. One call, and further ones for the criteria that got no verdict.
 
     The targeted further asking (`manner.retries` times, at `manner.retry_temperature`) names only what is
     missing; whatever is still missing then is unjudged with its reason, and so is everything when the
-    request itself is refused (too long, withheld). No reply makes this raise.
+    request itself is refused (too long, withheld). No reply makes this raise, unless `heard` does.
 
     Raises:
         ChatError: no answer could be had at all after all patience; the prompt is owed again.
     """
     verdicts: dict[int, Verdict] = {}
-    missing = list(range(len(criteria)))
+    missing, n_faults = list(range(len(criteria))), 0
     for draw in range(manner.retries + 1):
-        if not missing:
+        if not missing or n_faults == FAULTS:
             break
         asked = [criteria[place] for place in missing]
         try:
-            answers = await _answers(chat, manner, prompt, response, asked, draw, repaired)
+            reply = await _asked(chat, manner, prompt, response, asked, draw)
+            answers = read_verdicts(reply, len(asked), manner.model, repaired)
         except BadRequest as refused:  # and would be refused again
             verdicts.update(dict.fromkeys(missing, unjudged(str(refused), by=manner.model)))
             break
+        except (BadAnswer, ServerFault) as fault:
+            answers, n_faults = (unjudged(str(fault), by=manner.model),) * len(asked), n_faults + 1
+        except ReplyError as unreadable:
+            answers = (unjudged(unreadable.problem, by=manner.model),) * len(asked)
+            heard(unreadable.problem)
+        else:
+            heard(None)
         verdicts.update(zip(missing, answers, strict=True))
         missing = [place for place in missing if not verdicts[place].is_judged]
     return tuple(verdicts[place] for place in range(len(criteria)))
 
 
-async def _answers(
+async def _asked(
     chat: Chat,
     manner: Manner,
     prompt: Prompt,
     response: Response,
     criteria: Sequence[Criterion],
     draw: int,
-    repaired: Callable[[], None],
-) -> tuple[Verdict, ...]:
+) -> Reply:
     request = Request(
         model=manner.model,
         messages=told(question(prompt, response, criteria)),
@@ -72,10 +80,7 @@ async def _answers(
         schema=verdict_schema(len(criteria)),
         draw=draw,
     )
-    try:
-        return read_verdicts(await chat.ask(request), len(criteria), manner.model, repaired)
-    except (ReplyError, BadAnswer, ServerFault) as failure:
-        return (unjudged(str(failure), by=manner.model),) * len(criteria)
+    return await chat.ask(request)
 
 
 def question(prompt: Prompt, response: Response, criteria: Sequence[Criterion]) -> str:

@@ -10,7 +10,7 @@ from rubricate.domain.conversation import Prompt
 from rubricate.domain.rubric import Criterion, Kind, Rubric
 from rubricate.errors import ReplyError
 from rubricate.llm.chat import Chat, Reply, Schema
-from rubricate.steps.asking import Manner, ask_for, fill, framed, template, told
+from rubricate.steps.asking import Heard, Manner, ask_for, fill, framed, template, told, unheard
 from rubricate.steps.reading import json_of
 
 Repaired = Callable[[], None]
@@ -18,11 +18,17 @@ _HALF_CHARACTER = re.compile("[\ud800-\udfff]")  # JSON can spell it, UTF-8 cann
 
 
 async def propose(
-    chat: Chat, manner: Manner, prompt: Prompt, *, pitfalls: bool = False, repaired: Repaired = lambda: None
+    chat: Chat,
+    manner: Manner,
+    prompt: Prompt,
+    *,
+    pitfalls: bool = False,
+    repaired: Repaired = lambda: None,
+    heard: Heard = unheard,
 ) -> Rubric:
-    """The first rubric of a prompt. One call, and one more if the reply cannot be read.
+    """The first rubric of a prompt. One call, and further ones as long as the reply cannot be read.
 
-    `repaired` is called when the JSON of the reply had to be repaired.
+    `repaired` is called when the JSON of the reply had to be repaired, `heard` is told of every reply.
     Source: Chasing the Tail, Algorithm 1 (initial rubric) and appendix B; the wording is ours.
 
     Raises:
@@ -31,7 +37,12 @@ async def propose(
     """
     question = fill(template("propose"), {"prompt": framed("prompt", prompt.text), **pitfall_slots(pitfalls)})
     return await ask_for(
-        chat, manner, told(question), rubric_schema(pitfalls), lambda reply: read_rubric(reply, repaired)
+        chat,
+        manner,
+        told(question),
+        rubric_schema(pitfalls),
+        lambda reply: read_rubric(reply, repaired),
+        heard=heard,
     )
 
 

@@ -6,7 +6,7 @@ from rubricate.domain.conversation import Prompt, Response
 from rubricate.domain.identity import chance_of
 from rubricate.domain.rubric import Rubric
 from rubricate.llm.chat import Chat
-from rubricate.steps.asking import Manner, ask_for, fill, framed, template, told
+from rubricate.steps.asking import Heard, Manner, ask_for, fill, framed, template, told, unheard
 from rubricate.steps.propose import Repaired, pitfall_slots, read_rubric, rubric_schema
 
 
@@ -20,6 +20,7 @@ async def refine(
     seed: int = 0,
     pitfalls: bool = False,
     repaired: Repaired = lambda: None,
+    heard: Heard = unheard,
 ) -> Rubric:
     """The whole new rubric, meant to tell the two responses apart. One call, rarely two.
 
@@ -47,7 +48,12 @@ async def refine(
         },
     )
     return await ask_for(
-        chat, manner, told(question), rubric_schema(pitfalls), lambda reply: read_rubric(reply, repaired)
+        chat,
+        manner,
+        told(question),
+        rubric_schema(pitfalls),
+        lambda reply: read_rubric(reply, repaired),
+        heard=heard,
     )
 
 

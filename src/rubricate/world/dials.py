@@ -100,6 +100,9 @@ class ServerDials(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     `key_expires_after`, `model_gone_after`: calls after which every call gets a 401, or a 404 (0: never).
     `cache_block`: a prefix cache that keeps what was asked in blocks of so many tokens (0: none), and serves
     it from `cache_from` tokens on. OpenAI: 128 from 1,024; vLLM: 16 from 16.
+    `requests_per_minute`, `tokens_per_minute`: what goes beyond gets a 429 with the seconds to wait in
+    `Retry-After`; one second's worth may come at once (0: no limit). `drip_s`: time between two bytes of a
+    dripping answer.
     """
 
     latency_s: Amount = 0.0
@@ -110,6 +113,9 @@ class ServerDials(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     model_gone_after: Count = 0
     cache_block: Count = 0
     cache_from: Count = 1024
+    requests_per_minute: Amount = 0.0
+    tokens_per_minute: Amount = 0.0
+    drip_s: Amount = 0.02
 
 
 class BatchDials(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 import msgspec
 
 HUGE_BYTES = 32 * 1024 * 1024
+_VERDICT = re.compile(r'"c(?P<number>\d+)":(?P<word>"met"|"unmet")')
 _STATUS = re.compile(r"[45]\d\d(/\d+(\.\d+)?)?")
 
 LINE_FAULTS: Mapping[str, str] = {
     "reset": "the connection is cut before the answer",
     "cut_body": "the connection is cut in the middle of the answer",
     "hang": "the call is never answered",
-    "drip": "the answer comes byte by byte, one every 20 ms",
+    "drip": "the answer comes byte by byte, one every server.drip_s seconds",
 }
 
 
@@ -73,21 +75,18 @@ def _prose(said: Said) -> None:
 
 
 def _wrong_ids(said: Said) -> None:
-    said.content = re.sub(r'"id":"c(\d+)"', r'"id":"criterion \1"', said.content)
+    said.content = _VERDICT.sub(lambda found: f'"criterion {found["number"]}":{found["word"]}', said.content)
 
 
 def _doubled_ids(said: Said) -> None:
-    opposite = {"met": "unmet", "unmet": "met"}
-    said.content = re.sub(
-        r'\{"id":"(c\d+)","verdict":"(met|unmet)"\}',
-        lambda found: f'{found[0]},{{"id":"{found[1]}","verdict":"{opposite[found[2]]}"}}',
-        said.content,
-        count=1,
+    opposite = {'"met"': '"unmet"', '"unmet"': '"met"'}
+    said.content = _VERDICT.sub(
+        lambda found: f'{found[0]},"c{found["number"]}":{opposite[found["word"]]}', said.content, count=1
     )
 
 
 def _missing_ids(said: Said) -> None:
-    said.content = re.sub(r',\{"id":"c\d+","verdict":"(met|unmet)"\}\]', "]", said.content)
+    said.content = re.sub(rf",?{_VERDICT.pattern}\}}$", "}", said.content)
 
 
 def _wrong_type(said: Said) -> None:
@@ -99,7 +98,13 @@ def _bad_utf8(said: Said) -> None:
 
 
 def _huge(said: Said) -> None:
-    said.content = "x" * HUGE_BYTES
+    said.raw = _huge_body()
+
+
+@cache
+def _huge_body() -> bytes:
+    choice = {"index": 0, "message": {"role": "assistant", "content": "x" * HUGE_BYTES}}
+    return msgspec.json.encode({"choices": [choice | {"finish_reason": "stop"}]})
 
 
 def _no_choices(said: Said) -> None:

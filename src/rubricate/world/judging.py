@@ -22,13 +22,10 @@ class WorldGrader:
         self._dials, self._seed, self._model = dials, seed, model
 
     def grade(self, question: Question) -> str:
-        """The reply to a grading question."""
+        """The reply to a grading question, in the form that it asks for."""
         reading = read(question.responses[0])
-        verdicts = [
-            {"id": id, "verdict": "met" if self.is_met(reading, text) else "unmet"}
-            for id, text in question.criteria
-        ]
-        return msgspec.json.encode({"verdicts": verdicts}).decode()
+        verdicts = {id: "met" if self.is_met(reading, text) else "unmet" for id, text in question.criteria}
+        return msgspec.json.encode(verdicts).decode()
 
     def is_met(self, reading: Reading, criterion: str) -> bool:
         """The verdict on one criterion."""

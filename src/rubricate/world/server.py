@@ -27,6 +27,7 @@ from rubricate.domain.conversation import Message
 from rubricate.domain.identity import chance_of
 from rubricate.errors import RunError
 from rubricate.llm.chat import Schema
+from rubricate.world.allowance import Allowance
 from rubricate.world.batches import WorldBatches
 from rubricate.world.faults import LINE_FAULTS, ODD_FAULTS, Said, spoil
 from rubricate.world.prefix_cache import PrefixCache, cache_of
@@ -44,7 +45,7 @@ MODELS = (
     "weak-1",
 )
 _HEAD_BYTES, _BODY_BYTES = 64 * 1024, 256 * 1024 * 1024
-_DRIP_S = 0.02
+_PIECE_BYTES = 256 * 1024
 _NORMAL = NormalDist()
 _PIECE = re.compile(r"\s*(\w{1,6}|[^\w\s])")
 
@@ -97,6 +98,11 @@ class WorldServer:
         self._tasks: set[asyncio.Task[None]] = set()
         self._outage_ends: float | None = None
         self.batches = WorldBatches(world.dials.batches, world.seed, self._row)
+        dials = world.dials.server
+        self._requests, self._tokens = (
+            Allowance(dials.requests_per_minute),
+            Allowance(dials.tokens_per_minute),
+        )
         self.n_calls, self.fates, self.base_url = 0, Counter[str](), ""
 
     async def __aenter__(self) -> WorldServer:
@@ -190,6 +196,11 @@ class WorldServer:
         self._asked[digest] += 1
         if refusal := self._refusal(call.model, key):
             return await self._end(writer, *refusal)
+        now = asyncio.get_running_loop().time()
+        if wait_s := max(self._requests.wait_s(now), self._tokens.wait_s(now)):
+            self._asked[digest] -= 1  # a call that was not let in has met no fate
+            return await self._end(writer, 429, _error("over the limit"), "over the limit", f"{wait_s:.3f}")
+        self._requests.take(1)
         fault = self._fault(digest, turn)
         if fault == "reset":
             self.fates[fault] += 1
@@ -204,11 +215,12 @@ class WorldServer:
             status, _, wait = fault.partition("/")
             return await self._end(writer, int(status), _error(f"a fault: {status}"), fault, wait)
         said = self._said(call, digest)
+        self._tokens.take(said.body["usage"]["total_tokens"])
         if fault is not None and fault in ODD_FAULTS:
             spoil(fault, said)
         await asyncio.sleep(self._latency_s(digest, turn, said.body["usage"]["completion_tokens"]))
         self.fates[fault or "200"] += 1
-        return await _deliver(writer, _packed(200, said.encoded(), said.content_type), fault)
+        return await self._deliver(writer, _packed(200, said.encoded(), said.content_type), fault)
 
     def _row(self, body: bytes) -> tuple[int, dict[str, Any]]:
         """The answer to a row of a batch: that of a single call, in a place without latency and faults."""
@@ -264,6 +276,21 @@ class WorldServer:
         strays = _NORMAL.inv_cdf(min(max(chance, 1e-6), 1 - 1e-6))
         return dials.latency_s * math.exp(dials.latency_spread * strays) + dials.token_s * tokens
 
+    async def _deliver(self, writer: asyncio.StreamWriter, packed: bytes, fault: str | None) -> bool:
+        """Writes an answer, or as much of it as its fault lets through."""
+        if fault == "drip":
+            for byte in packed:
+                writer.write(bytes([byte]))
+                await writer.drain()
+                await asyncio.sleep(self._world.dials.server.drip_s)
+            return True
+        is_cut = fault in LINE_FAULTS
+        sent = memoryview(packed)[: -len(packed) // 3] if is_cut else memoryview(packed)
+        for start in range(0, len(sent), _PIECE_BYTES):  # a long buffer is slow to take from
+            writer.write(sent[start : start + _PIECE_BYTES])
+            await writer.drain()
+        return not is_cut
+
     async def _end(
         self, writer: asyncio.StreamWriter, status: int, body: dict[str, Any], fate: str = "", wait: str = ""
     ) -> bool:
@@ -311,17 +338,3 @@ async def _send(writer: asyncio.StreamWriter, status: int, body: dict[str, Any],
     writer.write(_packed(status, msgspec.json.encode(body), "application/json", wait))
     await writer.drain()
     return status != 413
-
-
-async def _deliver(writer: asyncio.StreamWriter, packed: bytes, fault: str | None) -> bool:
-    """Writes an answer, or as much of it as its fault lets through."""
-    if fault == "drip":
-        for byte in packed:
-            writer.write(bytes([byte]))
-            await writer.drain()
-            await asyncio.sleep(_DRIP_S)
-        return True
-    is_cut = fault in LINE_FAULTS
-    writer.write(packed[: -len(packed) // 3] if is_cut else packed)
-    await writer.drain()
-    return not is_cut
