@@ -4,10 +4,11 @@ P(i beats j) = p_i / D, P(tie) = nu sqrt(p_i p_j) / D, with D = p_i + p_j + nu s
 plays a stranger of strength 1, half a game won and half a game lost, which keeps the strength of one that
 never lost finite.
 
-Source: Bradley and Terry (1952), Biometrika 39; ties, Davidson (1970), On extending the Bradley-Terry model
-to accommodate ties in paired comparison experiments, JASA 65; the fit by minorisation, Hunter (2004), Annals of
-Statistics 32, with sqrt(p_i p_j) bounded by its tangent for ties, ours; the stranger as a prior, Caron and
-Doucet (2012), JCGS 21; when strengths are finite without it, Ford (1957), American Mathematical Monthly 64.
+Source: Bradley and Terry (1952), Biometrika 39; ties, Davidson (1970), On extending the Bradley-Terry
+model to accommodate ties in paired comparison experiments, JASA 65; the fit by minorisation, Hunter
+(2004), Annals of Statistics 32, with sqrt(p_i p_j) bounded by its tangent for ties, ours; the stranger as a
+prior, Caron and Doucet (2012), JCGS 21; when strengths are finite without it, Ford (1957), American
+Mathematical Monthly 64.
 """
 
 from __future__ import annotations

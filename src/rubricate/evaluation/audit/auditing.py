@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,12 +16,15 @@ from rubricate.evaluation.audit.measures.choice import BestOf, Source
 from rubricate.evaluation.audit.measures.counting import Layout, booked
 from rubricate.evaluation.audit.measures.frontier import KLS, Path
 from rubricate.evaluation.audit.measures.gold_law import GoldLaw
-from rubricate.evaluation.audit.measures.measure import Measure, estimated
+from rubricate.evaluation.audit.measures.measure import Measure, draws, estimated
 from rubricate.evaluation.scored import Floats, ScoredPool
 from rubricate.theory.pools import pools_of
 
 Kind = Literal["proxy", "baseline"]
 RANDOM, LONGER, GOLD = "random", "longer", "gold"
+
+AT_ONCE = 2
+"""Rewards that are measured at the same time; each takes some hundred MB for a million responses."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,13 +96,17 @@ def audit(
         tuple(sorted({*accuracy.SHARES, *shares})),
         tuple(sorted({*KLS, *kls})),
     )
-    rewards = [_of_proxy(setting, name, "proxy", scores) for name, scores in part.proxies.items()]
-    gold = _of_proxy(setting, GOLD, "baseline", part.gold)
-    rewards.append(_of_random(setting, gold))
+    asked: list[tuple[str, Kind, Floats]] = [(name, "proxy", scores) for name, scores in part.proxies.items()]
     if np.any(part.lengths > 0):
-        rewards.append(_of_proxy(setting, LONGER, "baseline", part.lengths))
+        asked.append((LONGER, "baseline", part.lengths))
     else:
         notes.append("no response text: nothing is said of length")
+    draws(part.n_prompts)  # once, before two threads ask for them
+    with ThreadPoolExecutor(AT_ONCE) as workers:
+        *rewards, gold = workers.map(
+            lambda reward: _of_proxy(setting, *reward), [*asked, (GOLD, "baseline", part.gold)]
+        )
+    rewards.insert(len(part.proxies), _of_random(setting, gold))
     rewards.append(gold)
     notes += [note for name, scores in part.proxies.items() for note in _said_of(layout, name, scores)]
     return Audit(
@@ -205,7 +213,7 @@ def _of_proxy(setting: _Setting, name: str, kind: Kind, proxy: Floats) -> Reward
 def _of_random(setting: _Setting, gold: RewardAudit) -> RewardAudit:
     """What scores drawn by chance, without ties, would show in the mean: no draw of ours stands in the way.
 
-    Pairs, and the path of an untied reward, are those of the gold.
+    Pairs are those of the gold. Its path is flat, and has no peak.
     """
     pool, layout = setting.pool, setting.layout
     measures, nothing = dict[str, Measure](), np.zeros(len(layout.sizes))
@@ -217,11 +225,13 @@ def _of_random(setting: _Setting, gold: RewardAudit) -> RewardAudit:
             measures[name] = Measure(nothing, measure.below)
     measures["kendall_tau"] = Measure(nothing, gold.measures["kendall_tau"].below)
     pools = pools_of(pool.n_responses, layout.sizes, pool.weights)
-    mean = pools.total(pools.base * pool.gold)[:, None]
-    flat = Path(np.full_like(gold.ranks.kl, 0.5), np.broadcast_to(mean, gold.ranks.kl.shape), gold.ranks.kl)
+    mean = pools.total(pools.base * pool.gold)
+    end = pools.total(-np.log(pools.base)) / layout.sizes  # any response may be its best
+    steps = np.stack([np.zeros_like(end), end], axis=1)
+    flat = Path(np.full_like(steps, 0.5), np.stack([mean, mean], axis=1), steps)
     measures["plateau_win_rate"] = Measure.mean(flat.win_rate[:, -1])
-    measures["plateau_kl"] = gold.measures["plateau_kl"]
-    measures["plateau_ceiling"] = gold.measures["plateau_ceiling"]
+    measures["plateau_kl"] = Measure.mean(end)
+    measures["plateau_ceiling"] = Measure.mean(1 - 0.5 / layout.sizes)
     best_of = choice.by_chance(layout, pool.gold)
     return _assembled(setting, RANDOM, "baseline", measures, flat, flat, pools.base, best_of)
 
@@ -246,8 +256,9 @@ def _assembled(
     estimates = estimated(measures)
     if path.heard.any():
         estimates |= frontier.read_off(path, setting.kls)
-        estimates |= frontier.peak(path)
-        estimates["misranked_tail"] = frontier.misranked_tail(ranks)
+        if not (name == RANDOM and kind == "baseline"):
+            estimates |= frontier.peak(path)
+            estimates["misranked_tail"] = frontier.misranked_tail(ranks)
     by_gold = choice.chances(layout, pool.gold, pool.weights) if order else chance
     sources = [
         Source(

@@ -113,8 +113,8 @@ def _vote(row: Row, prompt: Any, entry: Mapping[str, Any], field: str, names: _N
     one, other = SIDES if all(entry.get(side) is not None for side in SIDES) else ("a", "b")
     for side in (one, other):
         if not isinstance(entry.get(side), str | int) or isinstance(entry.get(side), bool):
-            raise row.error("a response is named by its generator or its place (chosen and rejected, or a and b)",
-                            f"{field}{side}")  # fmt: skip
+            names_it = "a response is named by its generator or its place: chosen and rejected, or a and b"
+            raise row.error(names_it, f"{field}{side}")
     wins = _counts(row, entry, field, is_chosen=one == SIDES[0])
     if code is None:
         return None
@@ -169,11 +169,11 @@ def _fitted(rows: Rows, votes: list[_Vote], notes: list[str]) -> tuple[Floats, t
     ]
     if apart := int(np.sum(~linked)):
         said_of.append(
-            f"{apart:,} responses have no gold: no chain of verdicts links them to the largest part of their prompt"
+            f"{apart:,} responses have no gold: no chain of verdicts links them to the rest of their prompt"
         )
     if split := len(np.unique(prompt_of[linked & fit.is_separated])):
         said_of.append(
-            f"{split:,} prompts fall into winners and losers with no verdict the other way: the order of their "
-            "gold is the verdicts', the size of its steps the prior's"
+            f"{split:,} prompts fall into winners and losers with no verdict the other way: the order of "
+            "their gold is the verdicts', the size of its steps the prior's"
         )
     return np.where(linked, fit.log, np.nan), tuple(said_of)
