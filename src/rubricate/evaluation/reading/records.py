@@ -85,9 +85,9 @@ class Record:
         return float(value)
 
     def name(self, column: str) -> str | None:
-        """A text or a whole number as text, messages as JSON; None where there is none."""
+        """A text or a whole number as text, messages as JSON; None where there is none or an empty one."""
         value = self.get(column)
-        if value is None or (self.is_text and value == ""):
+        if value is None or value == "":
             return None
         if isinstance(value, str):
             return value

@@ -92,13 +92,14 @@ def _part(batch: Any, columns: Columns, prompts: Codes, sources: Codes) -> _Part
 
 
 def _coded(column: Any, codes: Codes) -> Indices:
-    """Each value as its number among the names; -1 for none."""
+    """Each value as its number among the names; -1 for none or an empty one."""
     import pyarrow as arrow
 
     if arrow.types.is_integer(column.type):
         column = column.cast("string")
     encoded = _text(column).dictionary_encode()
-    numbers = np.array([codes.of(name) for name in encoded.dictionary.to_pylist()] or [0], dtype=np.int64)
+    names = encoded.dictionary.to_pylist()
+    numbers = np.array([codes.of(name) if name else -1 for name in names] or [-1], dtype=np.int64)
     at = np.asarray(encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.int64)
     return np.where(at < 0, -1, numbers[at])
 

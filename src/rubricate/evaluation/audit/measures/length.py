@@ -34,7 +34,7 @@ def length_correlation(layout: Layout, proxy: Floats, lengths: Floats) -> Measur
             pools.total(a * b) for a, b in ((ranks[0], ranks[1]), (ranks[0], ranks[0]), (ranks[1], ranks[1]))
         )
         spread = np.sqrt(own * length)
-        found = np.divide(cross, spread, out=np.zeros_like(cross), where=own > 1e-12)
+        found = np.divide(cross, spread, out=np.zeros_like(cross), where=spread > 1e-12)
         result[np.unique(layout.segment_of[used])] = np.where(length > 1e-12, found, np.nan)
     return Measure.mean(result)
 
