@@ -141,23 +141,22 @@ def refine_pool(pool: Pool) -> tuple[Rubric, list[float]]:
     return asyncio.run(_refined(pool))
 
 
+def scores_under_first(pool: Pool) -> list[float]:
+    """The score of each response of a pool under the rubric that the prompt alone gives, in order."""
+
+    async def scores() -> list[float]:
+        rubric = await OfflineProposer().propose(pool.prompt)
+        return await _scores_under(pool, rubric, pool.responses)
+
+    return asyncio.run(scores())
+
+
 async def _refined(pool: Pool) -> tuple[Rubric, list[float]]:
-    proposer, grader = OfflineProposer(), OfflineGrader()
+    proposer = OfflineProposer()
     rubric = await proposer.propose(pool.prompt)
-
-    async def scores_under(rubric: Rubric, responses: Iterable[Response]) -> list[float]:
-        found = []
-        for response in responses:
-            verdicts = await grader.grade(pool.prompt, response, rubric.criteria)
-            judged = [(c.weight, v) for c, v in zip(rubric.criteria, verdicts, strict=True) if v.is_judged]
-            total = sum(weight for weight, _ in judged if weight > 0)
-            got = sum(weight for weight, verdict in judged if verdict.outcome == "met")
-            found.append(min(1.0, max(0.0, got / total)) if total else 0.0)
-        return found
-
     used: set[int] = set()
     for _ in range(N_ROUNDS):
-        scores = await scores_under(rubric, pool.responses)
+        scores = await _scores_under(pool, rubric, pool.responses)
         left = [place for place in range(len(scores)) if place not in used]
         left.sort(key=lambda place: (-scores[place], pool.responses[place].text_key))
         if len(left) < 2:
@@ -166,9 +165,20 @@ async def _refined(pool: Pool) -> tuple[Rubric, list[float]]:
         used.update(left[:2])
         proposed = await proposer.refine(pool.prompt, rubric, pair)
         if proposed.key != rubric.key:
-            first, second = await scores_under(proposed, pair)
+            first, second = await _scores_under(pool, proposed, pair)
             rubric = proposed if first != second else rubric
-    return rubric, await scores_under(rubric, pool.responses)
+    return rubric, await _scores_under(pool, rubric, pool.responses)
+
+
+async def _scores_under(pool: Pool, rubric: Rubric, responses: Iterable[Response]) -> list[float]:
+    grader, found = OfflineGrader(), []
+    for response in responses:
+        verdicts = await grader.grade(pool.prompt, response, rubric.criteria)
+        judged = [(c.weight, v) for c, v in zip(rubric.criteria, verdicts, strict=True) if v.is_judged]
+        total = sum(weight for weight, _ in judged if weight > 0)
+        got = sum(weight for weight, verdict in judged if verdict.outcome == "met")
+        found.append(min(1.0, max(0.0, got / total)) if total else 0.0)
+    return found
 
 
 def pairs(stem: str, n_prompts: int | None) -> None:

@@ -35,16 +35,20 @@ N_STEPS = 10
 
 
 class Axis(NamedTuple):
-    """One axis: what it measures, from where to where, and the numbers written on it."""
+    """One axis: what it measures, from where to where, and the numbers written on it, or texts for them."""
 
     label: str
     low: float
     high: float
     ticks: Sequence[float]
+    texts: Sequence[str] = ()
 
 
 class Curve(NamedTuple):
-    """A named line. `at`: the height at which the name stands beside the rising curve; None: at its end."""
+    """A named line. `at`: the height at which the name stands beside the rising curve; None: at its end.
+
+    `bars`: intervals, each as where it stands, its low and its high end.
+    """
 
     name: str
     x: Sequence[float]
@@ -52,6 +56,7 @@ class Curve(NamedTuple):
     colour: str
     dashes: str = ""
     at: float | None = None
+    bars: Sequence[tuple[float, float, float]] = ()
 
 
 class Chart(NamedTuple):
@@ -105,6 +110,7 @@ def marks(chart: Chart) -> list[Stroke | Label]:
     drawn = [(curve, _visible(chart, curve)) for curve in chart.curves]
     drawn = [(curve, points) for curve, points in drawn if points]
     result = _frame(chart)
+    result += [bar for curve, _ in drawn for bar in _bars(chart, curve)]
     result += [Stroke("curve", points, curve.colour, curve.dashes, curve.name) for curve, points in drawn]
     stands = [(curve, points, _stand(chart, curve)) for curve, points in drawn]
     for curve, _, stand in stands:
@@ -158,15 +164,27 @@ def _frame(chart: Chart) -> list[Stroke | Label]:
     for tick in chart.y.ticks:
         _, y = _place(chart, chart.x.low, tick)
         result += [Stroke("rule", [(LEFT, y), (right, y)]), Label("tick", LEFT - 9, y + 4.5, f"{tick:.1f}")]
-    for tick in chart.x.ticks:
+    for tick, text in zip(
+        chart.x.ticks, chart.x.texts or [f"{tick:g}" for tick in chart.x.ticks], strict=True
+    ):
         x, _ = _place(chart, tick, chart.y.low)
         result += [
             Stroke("rule", [(x, bottom), (x, bottom + 5)]),
-            Label("below", x, bottom + 20, f"{tick:g}"),
+            Label("below", x, bottom + 20, text),
         ]
     result.append(Label("below", (LEFT + right) / 2, HEIGHT - 10, chart.x.label))
     result.append(Label("below", 16, (TOP + bottom) / 2, chart.y.label, is_turned=True))
     return result
+
+
+def _bars(chart: Chart, curve: Curve) -> list[Stroke]:
+    """The intervals of a curve, cut off at the axes."""
+    inside = [(x, max(low, chart.y.low), min(high, chart.y.high)) for x, low, high in curve.bars]
+    return [
+        Stroke("bar", [_place(chart, x, low), _place(chart, x, high)], curve.colour)
+        for x, low, high in inside
+        if low < high
+    ]
 
 
 def _stand(chart: Chart, curve: Curve) -> tuple[float, float] | None:
@@ -219,6 +237,7 @@ def _style() -> str:
         ".lines .title{font-size:15px;font-weight:600}.lines .tick{text-anchor:end}",
         ".lines .below{text-anchor:middle}.lines .rule{stroke-width:1}",
         ".lines .curve{fill:none;stroke-width:2.25;stroke-linejoin:round}.lines .lead{fill:none}",
+        ".lines .bar{stroke-width:6;stroke-opacity:.28}",
         ".lines .on{stroke-width:5;stroke-linejoin:round;paint-order:stroke;font-weight:600}",
     ]
     return "".join([*rules, _theme(0), "@media screen and (prefers-color-scheme:dark){", _theme(1), "}"])

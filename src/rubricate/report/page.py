@@ -155,7 +155,7 @@ def _render(
         state_share=lambda n: rate(n, summary.prompts),
         style=Markup(style),  # noqa: S704 - a file of this package
         script=Markup(script),  # noqa: S704 - a file of this package
-        policy=_policy(style, script),
+        policy=policy_of(style, script),
         top=TOP,
     )
     return page.encode("utf-8")
@@ -165,7 +165,7 @@ def _environment(text_limit: int) -> Environment:
     environment = Environment(
         loader=PackageLoader("rubricate", "report"),
         autoescape=True,
-        finalize=_shown,
+        finalize=shown,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -181,7 +181,7 @@ def _environment(text_limit: int) -> Environment:
     return environment
 
 
-def _shown(value: object) -> object:
+def shown(value: object) -> object:
     """What is printed of a value: our own markup as it is, all other text with nothing hidden in it."""
     return words.visible(value) if type(value) is str else value
 
@@ -248,7 +248,7 @@ def _plain(value: Any) -> str:
     return {True: "on", False: "off"}[value] if isinstance(value, bool) else str(value)
 
 
-def _policy(style: str, script: str) -> str:
+def policy_of(style: str, script: str) -> str:
     """The page's security policy: its own style and script by hash, and nothing else from anywhere."""
     return (
         "default-src 'none'; base-uri 'none'; form-action 'none'; "

@@ -18,7 +18,8 @@ _DPI, _SCALE = 200, 0.72
 
 _SIZES = {"title": 15}
 _ALIGNED = {"title": "left", "name": "left", "on": "left", "tick": "right"}
-_WIDTHS = {"rule": 1.0, "lead": 1.0, "curve": 2.25}
+_WIDTHS = {"rule": 1.0, "lead": 1.0, "curve": 2.25, "bar": 6.0}
+_OPACITY = {"bar": 0.28}
 
 
 def png(chart: Chart) -> bytes:
@@ -50,7 +51,10 @@ def _stroke(axes: Axes, mark: Stroke) -> None:
     dashes = [float(length) * _SCALE / width for length in mark.dashes.split()]
     style = (0, tuple(dashes)) if dashes else "solid"
     colour = colour_of(mark.colour) if mark.colour else PAPER["line"][0]
-    axes.plot(across, down, color=colour, linewidth=width, linestyle=style, solid_joinstyle="round")
+    alpha = _OPACITY.get(mark.kind, 1.0)
+    axes.plot(
+        across, down, color=colour, linewidth=width, linestyle=style, alpha=alpha, solid_joinstyle="round"
+    )
 
 
 def _label(axes: Axes, mark: Label) -> None:
