@@ -18,6 +18,9 @@ Rule = Callable[[Rubric, Sequence[Verdict], float], float | None]
 LEAST = 0.05
 """What a criterion that fails is worth in the geometric mean: with 0, one failure would settle everything."""
 
+_DIGITS = 12
+"""Equal sums of logarithms in another order differ beyond this; equal verdicts are to tie."""
+
 
 def weighted_mean(rubric: Rubric, verdicts: Sequence[Verdict], floor: float = COVERAGE_FLOOR) -> float | None:
     """The rule of the paper, `scoring.score`: here under the name that a comparison gives it."""
@@ -77,7 +80,8 @@ def geometric(rubric: Rubric, verdicts: Sequence[Verdict], floor: float = COVERA
         abs(criterion.weight) * math.log(max(LEAST, _worth(criterion, verdict)))
         for criterion, verdict in judged
     )
-    return _clipped((math.exp(math.fsum(logs) / positive) - LEAST) / (1 - LEAST))
+    worth = math.exp(math.fsum(logs) / positive)
+    return _clipped(round((worth - LEAST) / (1 - LEAST), _DIGITS))
 
 
 def critical_veto(

@@ -91,3 +91,50 @@ def agree(
         trust_verdicts=trust_verdicts,
     )
     return measure(order, console())
+
+
+@app.command()
+def aggregate(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="VERDICTS",
+            help="The folder of a run, its scores.jsonl, or a file that `agree --save` wrote.",
+        ),
+    ],
+    compare: Annotated[
+        bool,
+        typer.Option("--compare", help="Run every rule through the audit on the same verdicts (needs gold)."),
+    ] = False,
+    rule: Annotated[
+        str | None,
+        typer.Option("--rule", metavar="NAME", help="Write the scores under this rule to --output."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Where to write them, as JSON Lines.")
+    ] = None,
+    metric: Annotated[
+        str, typer.Option("--metric", help="The metric of the audit that decides.")
+    ] = "tail_accuracy_half@25%",
+    floor: Annotated[
+        float,
+        typer.Option("--floor", help="Share of the weight that must be judged for a score.", min=0, max=1),
+    ] = 0.8,
+    as_json: AsJson = False,
+    csv: Annotated[Path | None, typer.Option("--csv", help="Write every figure to this file.")] = None,
+) -> int:
+    """Compare the rules that make one score of verdicts, at the tail, or write the scores under one."""
+    from rubricate.commands.aggregate import AggregateOrder
+    from rubricate.commands.aggregate import aggregate as work
+
+    order = AggregateOrder(
+        source=source,
+        compare=compare,
+        rule=rule,
+        output=output,
+        metric=metric,
+        floor=floor,
+        as_json=as_json,
+        csv=csv,
+    )
+    return work(order, console())
