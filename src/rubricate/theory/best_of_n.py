@@ -13,6 +13,8 @@ from rubricate.theory.pools import Pools, column, pools_of
 from rubricate.theory.stable import Floats
 from rubricate.theory.tilt import Outcome, Ratios, worth
 
+_AT_ONCE = 1 << 14
+
 
 def best_of_n(
     gold: ArrayLike,
@@ -79,6 +81,26 @@ def best_of_n_estimate(
     outcome = worth(pools, rewards, draws, policy)
     reachable = pools.sizes[:, None] >= draws
     return Outcome(*(np.where(reachable, values, np.nan) for values in outcome))
+
+
+def chances_of_best(proxy: ArrayLike, n: ArrayLike, *, sizes: ArrayLike | None = None) -> Floats:
+    """How likely each response is the best of n different ones of its prompt under the proxy, shape (S, N).
+
+    Over all C(size, n) subsets, ties by chance; each row adds up to 1 within each prompt. NaN where a prompt
+    has fewer than n responses. What `best_of_n_estimate` takes means with. Cost: a sort and O(N max(n)).
+
+    Raises: ValueError as `best_of_n_estimate`.
+    """
+    scores, draws = column("proxy", proxy), _draws(n)
+    if np.any(draws != np.floor(draws)):
+        raise ValueError("n: whole numbers are wanted, to choose from a pool")
+    pools = pools_of(len(scores), sizes)
+    below, mass, up_to = pools.levels(scores)
+    result = np.empty((len(draws), len(scores)))
+    for part, rows in pools.parts(_AT_ONCE):
+        reached = _among(part, up_to[rows], draws) - _among(part, below[rows], draws)
+        result[:, rows] = reached / mass[rows] * part.base
+    return np.where(pools.spread(pools.sizes.astype(float)) >= draws[:, None], result, np.nan)
 
 
 def kl_bound(n: ArrayLike) -> Floats:

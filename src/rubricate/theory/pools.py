@@ -80,7 +80,7 @@ class Pools:
 
         Cost: one sort.
         """
-        order = np.lexsort((values, np.repeat(np.arange(len(self.sizes)), self.sizes)))
+        order = order_within(self.sizes, values)
         ordered = values[order]
         opens = np.ones(len(values), dtype=bool)  # the first response of each level
         opens[1:] = ordered[1:] != ordered[:-1]
@@ -88,7 +88,9 @@ class Pools:
         first = np.flatnonzero(opens)
         last = np.append(first[1:], len(values)) - 1
         running = self._running(self.base[order])
-        below = np.where(np.isin(first, self.starts), 0.0, running[first - 1])
+        is_lowest = np.zeros(len(values), dtype=bool)
+        is_lowest[self.starts] = True
+        below = np.where(is_lowest[first], 0.0, running[first - 1])
         mass = np.add.reduceat(self.base[order], first)  # not a difference: a light level keeps its digits
         in_order = np.cumsum(opens) - 1
         result = np.empty((3, len(values)))
@@ -121,6 +123,24 @@ def pools_of(n_responses: int, sizes: ArrayLike | None = None, base: ArrayLike |
         raise ValueError(f"base weights must be {n_responses} positive finite numbers")
     starts = np.cumsum(counts) - counts
     return Pools(counts, weights / np.repeat(np.add.reduceat(weights, starts), counts), starts)
+
+
+def order_within(sizes: Indices, *keys: ArrayLike) -> Indices:
+    """The order in which each prompt's responses stand by the last key, equal ones by the key before, and so
+    on; equal ones by all keys keep their order. Shape (N,), places of responses, prompt after prompt.
+
+    As `np.lexsort` with the prompt as the last key, and ten times as fast: prompts of one size are rows of
+    one array. No key may hold NaN.
+    """
+    starts, order = np.cumsum(sizes) - sizes, np.arange(int(np.sum(sizes)))
+    places = [starts[sizes == size][:, None] + np.arange(size) for size in np.unique(sizes)]
+    for key in map(np.asarray, keys):
+        following = np.empty_like(order)
+        for rows in places:
+            here = order[rows]
+            following[rows] = np.take_along_axis(here, np.argsort(key[here], axis=1, kind="stable"), axis=1)
+        order = following
+    return order
 
 
 def column(name: str, values: ArrayLike, n_responses: int | None = None) -> Floats:
