@@ -18,7 +18,8 @@ from rich.console import Console
 from rubricate.commands.progress import RunProgress
 from rubricate.commands.session import Interrupted, in_loop
 from rubricate.errors import DataError, RunStopped, SettingsError
-from rubricate.evaluation.agreement.account import Account, Batching, account_of, batching_of
+from rubricate.evaluation.agreement.account import Account, account_of
+from rubricate.evaluation.agreement.against import Batching, batching_of
 from rubricate.evaluation.agreement.grading import LaterDraw, graded
 from rubricate.evaluation.agreement.items import Items, items_of
 from rubricate.evaluation.agreement.measures import MET, UNJUDGED, UNMET, majority, tallies

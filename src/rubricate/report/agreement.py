@@ -9,14 +9,8 @@ import msgspec
 
 from rubricate.domain.intervals import Estimate
 from rubricate.domain.record import Spend
-from rubricate.evaluation.agreement.account import (
-    Account,
-    Against,
-    Batching,
-    Between,
-    Told,
-    WithItself,
-)
+from rubricate.evaluation.agreement.account import Account, Between, Told, WithItself
+from rubricate.evaluation.agreement.against import Against, Batching
 from rubricate.report.words import calls, count, one_line, usd
 
 NAME = 44

@@ -7,7 +7,8 @@ import pytest
 from label_files import a_row, judged, write
 
 from rubricate.errors import DataError
-from rubricate.evaluation.agreement.account import account_of, batching_of
+from rubricate.evaluation.agreement.account import account_of
+from rubricate.evaluation.agreement.against import batching_of
 from rubricate.evaluation.agreement.items import items_of, length_of
 from rubricate.evaluation.agreement.opinions import opinion_of_files, own_opinion
 from rubricate.evaluation.entries import read_entries

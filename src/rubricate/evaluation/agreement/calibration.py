@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rubricate.domain.intervals import Estimate
-from rubricate.evaluation.agreement.totals import Floats, estimated, per_prompt, share
+from rubricate.evaluation.totals import Floats, estimated, per_prompt, share
 
 BINS = 10
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rubricate.evaluation.agreement.totals import Floats
+from rubricate.evaluation.totals import Floats
 
 Marks = NDArray[np.int8]
 MET, UNMET, UNJUDGED = 1, 0, -1

@@ -13,8 +13,8 @@ from rubricate.domain.record import Spend
 from rubricate.errors import DataError
 from rubricate.evaluation.agreement.items import Items, mark_of
 from rubricate.evaluation.agreement.measures import UNJUDGED, Marks
-from rubricate.evaluation.agreement.totals import Floats
 from rubricate.evaluation.entries import Entry, Stated
+from rubricate.evaluation.totals import Floats
 
 
 @dataclass(frozen=True)

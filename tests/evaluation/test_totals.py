@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rubricate.evaluation import resampling
-from rubricate.evaluation.agreement import totals
+from rubricate.evaluation import resampling, totals
 from rubricate.evaluation.agreement.measures import balanced_accuracy
-from rubricate.evaluation.agreement.totals import estimated, per_prompt, share
+from rubricate.evaluation.totals import estimated, per_prompt, share
 
 
 def of(sums):
