@@ -195,7 +195,7 @@ async def _each(
     sizes: list[int | None] = [None, 1] if order.batching else []
     total = len(items.entries) * len(names) * (order.draws + len(sizes))
     opinions, effects = list[Opinion](), list[Batching]()
-    with RunProgress(console, total, spent) as progress:
+    with RunProgress(console, total, spent, "gradings") as progress:
 
         async def opinion(name: str, size: int | None, draws: int) -> Opinion:
             meter = Meter()

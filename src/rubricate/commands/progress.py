@@ -13,10 +13,13 @@ _QUIET_S = 10.0
 
 
 class RunProgress:
-    """Counts finished prompts and shows them, with calls and money; use it in a `with`."""
+    """Counts finished prompts, or what else is counted, and shows them, with calls and money; use it in a
+    `with`."""
 
-    def __init__(self, console: Console, total: int, spent: Callable[[], tuple[int, float]]):
-        self._console, self._total, self._spent = console, total, spent
+    def __init__(
+        self, console: Console, total: int, spent: Callable[[], tuple[int, float]], what: str = "prompts"
+    ):
+        self._console, self._total, self._spent, self._what = console, total, spent, what
         self._states: Counter[str] = Counter()
         self._last = time.monotonic()
         self._live = Progress(
@@ -29,7 +32,7 @@ class RunProgress:
             disable=not console.is_terminal,
             refresh_per_second=8,
         )
-        self._task = self._live.add_task("prompts", total=total, told="")
+        self._task = self._live.add_task(what, total=total, told="")
 
     def __enter__(self) -> RunProgress:
         self._live.start()
@@ -39,13 +42,13 @@ class RunProgress:
         self._live.stop()
 
     def add(self, state: str, n: int = 1) -> None:
-        """A prompt (or n of them) ended in this state."""
+        """One (or n of them) ended in this state."""
         self._states[state] += n
         self._live.update(self._task, advance=n, told=self.words())
         now = time.monotonic()
         if not self._console.is_terminal and now - self._last > _QUIET_S:
             self._last = now
-            self._console.print(f"{self._states.total()} of {self._total} prompts: {self.words()}")
+            self._console.print(f"{self._states.total()} of {self._total} {self._what}: {self.words()}")
 
     def words(self) -> str:
         """States, calls and money so far, as words."""

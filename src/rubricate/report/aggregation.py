@@ -54,7 +54,8 @@ def comparison_lines(comparison: Comparison) -> Iterator[str]:
     yield ""
     if comparison.best is not None:
         best = next(rule for rule in comparison.rules if rule.rule == comparison.best)
-        yield f"highest in {comparison.metric}: {best.rule} {figure(best.metrics[comparison.metric])}"
+        value = figure(best.metrics[comparison.metric])
+        yield f"best in {comparison.metric}: {best.rule} {value}{_how_far(comparison)}"
     yield comparison.closing
 
 
@@ -69,6 +70,16 @@ def csv_rows(comparison: Comparison) -> Iterator[tuple[Any, ...]]:
             numbers += [None] * 3 if apart is None else [apart.value, apart.low, apart.high]
             kind = "baseline" if rule.is_baseline else "rule"
             yield (rule.rule, kind, name, *("" if number is None else f"{number:.10g}" for number in numbers))
+
+
+def _how_far(comparison: Comparison) -> str:
+    """Whether the best is more than the best of this sample."""
+    best = next(rule for rule in comparison.rules if rule.rule == comparison.best)
+    apart = best.differences.get(comparison.metric)
+    if apart is None:
+        return ""
+    beyond = "beyond" if best.rule in comparison.beyond else "not beyond"
+    return f"; {figure(apart, sign=True)} from the weighted mean, {beyond} its interval"
 
 
 def _apart(rule: RuleAccount, name: str) -> str:

@@ -158,5 +158,5 @@ class TestBadInput:
         pool = a_pool(*a_world(10))
         with pytest.raises(SettingsError, match="no rule 'best'; there are weighted_mean"):
             scores_under("best", pool)
-        with pytest.raises(SettingsError, match="no metric 'accuracy'; there are"):
+        with pytest.raises(SettingsError, match="no metric 'accuracy' with a difference; there are"):
             compared(pool, "x", "accuracy")

@@ -29,11 +29,22 @@ SHOWN = (
 )
 
 
+COMPARED = (
+    *(name for name in SHOWN if "@1" not in name),
+    *(f"tail_accuracy_half@{share}%" for share in (10, 50, 100)),
+    "pair_accuracy",
+    "pair_ties",
+    "kendall_tau",
+    "tie_share_top@4",
+)
+"""Metrics with a paired difference, beside the decisive one, and win rate and gold reward at each KL."""
+
+
 class RuleAccount(msgspec.Struct, frozen=True):
     """What one rule, or a baseline, is worth on the pool.
 
-    `metrics` are those of the audit by name; `differences` are against the weighted mean on the same prompts,
-    paired. A rule that could not be had has neither, and its `note` says why.
+    `metrics` are those of the audit by name; `differences` those of `COMPARED` less the weighted mean's, on
+    the same prompts, paired. A rule that could not be had has neither, and its `note` says why.
     """
 
     rule: str
@@ -74,12 +85,13 @@ def compared(pool: GradedPool, source: str, metric: str = METRIC) -> Comparison:
     audited = audit(_scored_pool(pool, scores), origin=source)
     base = audited.reward(BASE)
     assert base is not None, "it was among the proxies"
-    if metric not in base.estimates:
-        raise SettingsError(f"--metric: no metric {metric!r}; there are {', '.join(sorted(base.estimates))}")
-    accounts = [_account(audited, found, base) for found in scores]
+    known = [name for name in base.estimates if name in base.measures or _is_on_path(name)]
+    if metric not in known:
+        raise SettingsError(f"--metric: no metric {metric!r} with a difference; there are {', '.join(known)}")
+    accounts = [_account(audited, found, base, metric) for found in scores]
     rated = [(account.rule, account.metrics.get(metric)) for account in accounts]
     values = {rule: estimate.value for rule, estimate in rated if estimate is not None}
-    sign = -1 if metric.startswith("regret") or "_ties" in metric else 1
+    sign = -1 if any(word in metric for word in ("regret", "tie", "unjudged")) else 1  # less is better
     best = max(values, key=lambda rule: sign * values[rule]) if values else None
     if best is not None and values.get(BASE) == values[best]:
         best = BASE
@@ -111,6 +123,10 @@ def _must_compare(pool: GradedPool, source: str) -> None:
     if np.bincount(pool.prompt[known]).max() < 2:
         problem = "each prompt has one response with gold, so that there is nothing to compare it with"
         raise DataError(source, problem, field="prompt_id")
+
+
+def _is_on_path(name: str) -> bool:
+    return name.startswith(("win_rate@", "gold_reward@"))
 
 
 def is_beyond(difference: Estimate | None) -> bool:
@@ -146,16 +162,17 @@ def _signed(estimate: Estimate | None) -> str:
     return f"{estimate.value:+.3f} [{estimate.low:+.3f}, {estimate.high:+.3f}]"
 
 
-def _account(audited: Audit, found: RuleScores, base: RewardAudit) -> RuleAccount:
+def _account(audited: Audit, found: RuleScores, base: RewardAudit, metric: str) -> RuleAccount:
     reward = audited.reward(found.rule) if found.scores is not None else None
     if reward is None:
         return RuleAccount(found.rule, False, found.note, {}, {}, {})
-    differences = {} if found.rule == BASE else _differences(reward, base)
+    differences = {} if found.rule == BASE else _differences(reward, base, metric)
     return RuleAccount(found.rule, False, found.note, reward.estimates, differences, found.parameters)
 
 
-def _differences(reward: RewardAudit, base: RewardAudit) -> dict[str, Estimate | None]:
-    shared = [name for name in reward.measures if name in base.measures]
+def _differences(reward: RewardAudit, base: RewardAudit, metric: str) -> dict[str, Estimate | None]:
+    wanted = dict.fromkeys((*COMPARED, metric))
+    shared = [name for name in wanted if name in reward.measures and name in base.measures]
     apart = {name: reward.measures[name].less(base.measures[name]) for name in shared}
     return apart | paths_apart(reward.path, base.path)
 
