@@ -17,7 +17,7 @@ from rubricate.errors import DataError, SettingsError
 from rubricate.evaluation.aggregation.comparison import METRIC, compared
 from rubricate.evaluation.aggregation.graded import GradedPool, graded_pool
 from rubricate.evaluation.aggregation.scores import NAMES, RuleScores, scores_under
-from rubricate.evaluation.entries import read_entries
+from rubricate.evaluation.entries import first_draws, read_entries
 from rubricate.report.aggregation import CSV_HEADER, comparison_lines, csv_rows
 from rubricate.runs.writing import replacing
 
@@ -45,7 +45,7 @@ def aggregate(order: AggregateOrder, console: Console) -> int:
     for flag, path in (("--output", order.output), ("--csv", order.csv)):
         if path is not None and not path.parent.is_dir():
             raise SettingsError(f"{flag}: there is no folder {path.parent}")
-    pool = graded_pool(read_entries(order.source), order.source, order.floor)
+    pool = graded_pool(first_draws(read_entries(order.source), order.source), order.source, order.floor)
     if order.rule is not None:
         return _apply(order, pool, scores_under(order.rule, pool), console)
     comparison = compared(pool, order.source, order.metric)

@@ -24,7 +24,7 @@ from rubricate.evaluation.agreement.grading import LaterDraw, graded
 from rubricate.evaluation.agreement.items import Items, items_of
 from rubricate.evaluation.agreement.measures import MET, UNJUDGED, UNMET, majority, tallies
 from rubricate.evaluation.agreement.opinions import Opinion, opinion_of_files, own_opinion
-from rubricate.evaluation.entries import read_entries, trusted
+from rubricate.evaluation.entries import first_draws, read_entries, trusted
 from rubricate.llm.chat import Chat
 from rubricate.llm.meter import Meter, MeteredChat
 from rubricate.llm.prices import Prices
@@ -82,7 +82,7 @@ def agree(order: AgreeOrder, console: Console) -> int:
     """Reads, asks what is to be asked, and prints the account; the exit code."""
     settings = load_settings(order.config_name, order.overrides, config_dir=order.config_dir)
     _check_outputs(order)
-    entries = read_entries(order.labels)
+    entries = first_draws(read_entries(order.labels), order.labels)
     items = items_of(trusted(entries, order.labels) if order.trust_verdicts else entries)
     own = own_opinion(f"verdicts in {Path(order.labels).name}", items)
     given = [own] if own is not None else []

@@ -95,6 +95,19 @@ def read_entries(source: str) -> list[Entry]:
     return entries
 
 
+def first_draws(entries: list[Entry], source: str) -> list[Entry]:
+    """The entries, each about a response of its own.
+
+    Raises:
+        DataError: a row is a further draw; several draws are given as verdicts, and settled by `--save`.
+    """
+    later = next((entry for entry in entries if entry.draw > 0), None)
+    if later is not None:
+        problem = "a further draw of a response; one row a response is needed here (draws go into --verdicts)"
+        raise DataError(source, f"{later.place}: {problem}", field="draw")
+    return entries
+
+
 def trusted(entries: Sequence[Entry], source: str) -> list[Entry]:
     """The entries with their verdicts taken for labels: so one grader is measured against another.
 

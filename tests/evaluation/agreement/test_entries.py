@@ -9,7 +9,7 @@ import pytest
 from label_files import a_row, judged, write
 
 from rubricate.errors import DataError
-from rubricate.evaluation.entries import read_entries, trusted
+from rubricate.evaluation.entries import first_draws, read_entries, trusted
 
 
 def test_a_label_file(tmp_path):
@@ -106,7 +106,11 @@ def test_a_response_comes_once(tmp_path):
     with pytest.raises(DataError, match=r"b\.jsonl:2: response: the same response as in line 1"):
         read_entries(same)
     drawn = write(tmp_path / "c.jsonl", [a_row(1, "+"), a_row(1, "+", draw=1)])
-    assert [entry.draw for entry in read_entries(drawn)] == [0, 1]
+    entries = read_entries(drawn)
+    assert [entry.draw for entry in entries] == [0, 1]
+    with pytest.raises(DataError, match="draw: line 2: a further draw of a response"):
+        first_draws(entries, drawn)
+    assert first_draws(entries[:1], drawn) == entries[:1]
 
 
 def test_the_same_criterion_twice_with_one_label(tmp_path):

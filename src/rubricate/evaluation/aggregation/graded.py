@@ -67,8 +67,6 @@ class GradedPool:
 def graded_pool(entries: Sequence[Entry], source: str, floor: float = COVERAGE_FLOOR) -> GradedPool:
     """The pool of some entries. Verdicts are taken; where a file has labels only, those.
 
-    Of several draws of a response each verdict is settled by `votes`, the more frequent outcome of them.
-
     Raises:
         DataError: no rubric can be made of a row's criteria, or the file has neither verdicts nor labels.
     """
