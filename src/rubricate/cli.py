@@ -7,10 +7,10 @@ import sys
 import typer
 
 from rubricate.errors import RubricateError
-from rubricate.roof import audit, runs, theory, world
+from rubricate.roof import audit, criteria, runs, theory, world
 from rubricate.roof.app import app
 
-__all__ = ["app", "audit", "main", "runs", "theory", "world"]
+__all__ = ["app", "audit", "criteria", "main", "runs", "theory", "world"]
 
 
 def _official(arguments: list[str]) -> list[str]:

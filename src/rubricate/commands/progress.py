@@ -25,8 +25,8 @@ _QUIET_S = 10.0
 
 
 class RunProgress:
-    """Counts finished prompts and shows them, with calls and money, and what is waited for by batch; use it
-    in a `with`."""
+    """Counts finished prompts, or what else is counted, and shows them, with calls and money, and what is
+    waited for by batch; use it in a `with`."""
 
     def __init__(
         self,
@@ -34,8 +34,10 @@ class RunProgress:
         total: int,
         spent: Callable[[], tuple[int, float]],
         pending: Callable[[], Pending] = lambda: Pending(0, 0, 0.0),
+        what: str = "prompts",
     ):
         self._console, self._total, self._spent, self._pending = console, total, spent, pending
+        self._what = what
         self._states: Counter[str] = Counter()
         self._last = time.monotonic()
         self._live = Progress(
@@ -48,7 +50,7 @@ class RunProgress:
             disable=not console.is_terminal,
             refresh_per_second=8,
         )
-        self._task = self._live.add_task("prompts", total=total)
+        self._task = self._live.add_task(what, total=total)
 
     def __enter__(self) -> RunProgress:
         self._live.start()
@@ -58,13 +60,13 @@ class RunProgress:
         self._live.stop()
 
     def add(self, state: str, n: int = 1) -> None:
-        """A prompt (or n of them) ended in this state."""
+        """One (or n of them) ended in this state."""
         self._states[state] += n
         self._live.update(self._task, advance=n)
         now = time.monotonic()
         if not self._console.is_terminal and now - self._last > _QUIET_S:
             self._last = now
-            self._console.print(f"{self._states.total()} of {self._total} prompts: {self.words()}")
+            self._console.print(f"{self._states.total()} of {self._total} {self._what}: {self.words()}")
 
     def words(self) -> str:
         """States, calls and money so far, and the batches that are pending, as words."""
