@@ -62,9 +62,14 @@ class Opened:
 
 @asynccontextmanager
 async def opened_scorer(
-    order: ScorerOrder, console: Console, *, models: tuple[str, ...] = ()
+    order: ScorerOrder,
+    console: Console,
+    *,
+    models: tuple[str, ...] = (),
+    rubrics_are_copied: bool = False,
 ) -> AsyncIterator[Opened]:
     """What the order names, for as long as the block lasts; `models` will be asked beside it.
+    `rubrics_are_copied`: rubrics have a use even where nothing is graded by them.
 
     Raises:
         SettingsError: there is no such scorer, or it lacks something.
@@ -72,7 +77,7 @@ async def opened_scorer(
     """
     settings, env = order.settings(), environment()
     kind, _, rest = order.scorer.partition(":")
-    if order.rubrics is not None and kind != "rubric":
+    if order.rubrics is not None and kind != "rubric" and not rubrics_are_copied:
         raise SettingsError(f"--rubrics goes with --scorer rubric, not with {order.scorer!r}")
     if kind == "judge" and not rest:
         raise SettingsError("--scorer judge: write judge:MODEL")

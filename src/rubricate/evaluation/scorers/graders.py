@@ -42,13 +42,25 @@ class RubricScorer:
         """The marks with their verdicts."""
         return [await self._mark(item) for item in items]
 
+    async def rubric_of(self, item: Item) -> Rubric | None:
+        """The rubric that an item is graded by; None where none is given and nobody proposes.
+
+        Raises:
+            ReplyError, ChatError: the proposer failed.
+        """
+        if item.rubric is not None:
+            return item.rubric
+        given = self.given.of(item.prompt) if self.given is not None else None
+        if given is not None or self.proposer is None:
+            return given
+        return await self._of(item.prompt, self.proposer)
+
     async def _mark(self, item: Item) -> Mark:
-        rubric = item.rubric or (self.given.of(item.prompt) if self.given is not None else None)
+        rubric = None
         try:
+            rubric = await self.rubric_of(item)
             if rubric is None:
-                if self.proposer is None:
-                    return Mark(None, "no rubric is given for the prompt")
-                rubric = await self._of(item.prompt, self.proposer)
+                return Mark(None, "no rubric is given for the prompt")
             verdicts = await self.grader.grade(item.prompt, Response(item.text), rubric.criteria)
         except (ReplyError, ChatError) as failure:
             return Mark(None, str(failure), rubric=rubric)
