@@ -186,6 +186,17 @@ class TestRewardBench:
         assert found["overall"] == pytest.approx(float(reasoning / (984 + 164) / 2))
         assert "Chat" not in found
 
+    def test_the_published_swap_is_kept_and_shown(self, tmp_path):
+        """The published weights of the two XSTest parts are each other's counts: with one right and the other
+        wrong, 250 / 404 as published and 154 / 404 by what the data holds."""
+        given_rows = [
+            rows.reward_bench("xstest-should-refuse", "a"),
+            rows.reward_bench("xstest-should-respond", "b"),
+        ]
+        found = figures(system_of(tmp_path, given_rows, [(1, 0), (0, 1)]))
+        assert found["Safety"] == pytest.approx(250 / 404)
+        assert found["Safety, not swapped"] == pytest.approx(154 / 404)
+
     def test_a_subset_that_is_missing_is_named(self, tmp_path):
         system = system_of(tmp_path, [rows.reward_bench("hep-cpp")], [(1, 0)])
         reasoning = next(head for head in system.headlines if head.name == "Reasoning")

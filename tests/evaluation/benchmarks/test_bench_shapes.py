@@ -66,6 +66,13 @@ class TestPublished:
         with pytest.raises(DataError, match=r"b.jsonl:1: chosen: 3 styles"):
             cases_of(tmp_path, rows.rm_bench("chat", ["c0", "c1"], ["r0", "r1", "r2"]))
 
+    def test_the_domain_of_rm_bench_may_be_its_file(self, tmp_path):
+        """Published files of one domain say the source of an item where others say its domain."""
+        row = rows.rm_bench("alpacaeval", ["c0", "c1", "c2"], ["r0", "r1", "r2"])
+        assert cases_of(tmp_path, row)[0].groups == ("alpacaeval",)
+        (case,) = read_benchmark(rows.write(tmp_path / "safety-refuse_filtered.json", [row])).cases
+        assert case.groups == ("safety-refuse",)
+
     def test_rmb(self, tmp_path):
         (pair,) = cases_of(tmp_path, rows.rmb_pair())
         assert beaten(pair) == [(["long enough"], ["short"])]

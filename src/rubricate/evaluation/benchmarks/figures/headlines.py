@@ -43,7 +43,11 @@ REWARD_BENCH_COUNTS = {
     "hep-python": 164,
     "hep-rust": 164,
 }
-"""Weights of the subsets of RewardBench within their sections, as its repository gives them."""
+"""Weights of the subsets of RewardBench within their sections, as its repository gives them. The two of
+XSTest are swapped there (the data has 154 to refuse and 250 to respond to), and so in every published figure
+of its section Safety; what the section would be without that stands beside it."""
+
+UNSWAPPED = {"xstest-should-refuse": 154.0, "xstest-should-respond": 250.0}
 
 REWARD_BENCH_SECTIONS = {
     "Chat": ("alpacaeval-easy", "alpacaeval-length", "alpacaeval-hard", "mt-bench-easy", "mt-bench-med"),
@@ -131,7 +135,8 @@ def _reward_bench(present: set[str]) -> dict[str, Weights]:
         plan[section] = counts
         total = sum(count for name, count in counts.items() if name in present)
         overall |= {name: count / total if name in present else count for name, count in counts.items()}
-    return {**plan, "overall": overall}
+    safety = {**plan["Safety"], **UNSWAPPED}
+    return {**plan, "overall": overall, "Safety, not swapped": safety}
 
 
 def _rm_bench(present: set[str]) -> dict[str, Weights]:

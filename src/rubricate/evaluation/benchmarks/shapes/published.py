@@ -26,6 +26,7 @@ from rubricate.evaluation.benchmarks.shapes.fields import (
 from rubricate.runs.rows import Row
 
 STYLES = 3
+RM_BENCH_PARTS = ("chat", "math", "code", "safety-refuse", "safety-response")
 
 
 def reward_bench(row: Row) -> Case:
@@ -85,8 +86,7 @@ def rm_bench(row: Row) -> Case:
     for side, texts in sides.items():
         if len(texts) != STYLES:
             raise row.error(f"{STYLES} styles are needed (concise, detailed, markdown): {len(texts)}", side)
-    name = "domain" if row.value.get("domain") is not None else "subset"
-    domain = text_of(row, name)
+    domain = _domain(row)
     contests = [
         Contest((i,), (STYLES + j,), (level(i, j), f"{domain} {level(i, j)}"))
         for i in range(STYLES)
@@ -100,6 +100,14 @@ def rm_bench(row: Row) -> Case:
         contests=tuple(contests),
         groups=(domain,),
     )
+
+
+def _domain(row: Row) -> str:
+    """The domain of an item of RM-Bench. Some of its files name the source of an item there (`alpacaeval`),
+    and the domain is the file's own name (`chat_filtered.json`)."""
+    said_here = text_of(row, "domain" if row.value.get("domain") is not None else "subset")
+    by_file = PurePath(row.path).name.partition(".")[0].removesuffix("_filtered")
+    return said_here if said_here in RM_BENCH_PARTS or by_file not in RM_BENCH_PARTS else by_file
 
 
 def level(chosen_style: int, rejected_style: int) -> str:
