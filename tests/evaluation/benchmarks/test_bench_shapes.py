@@ -177,6 +177,7 @@ class TestLists:
         assert case.gold == (2 / 4, 3 / 4, 1.0)
         assert beaten(case) == [(["r2"], ["r1"]), (["r3"], ["r1"]), (["r3"], ["r2"])]
         assert case.rubric is not None and [c.weight for c in case.rubric.criteria] == [3, 1, -2]
+        assert case.cluster == "p", "prompts whose texts are left out are still several"
 
     def test_index(self, tmp_path):
         """Pairs by generator into the ranked file beside, in the groups that their flags give."""

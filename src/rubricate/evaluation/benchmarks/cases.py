@@ -43,8 +43,15 @@ class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     contests: tuple[Contest, ...] = ()
     groups: tuple[str, ...] = ()
     rubric: Rubric | None = None
+    cluster: str = ""
     generators: tuple[str | None, ...] = ()
     gold: tuple[float | None, ...] = ()
+
+
+def cluster_of(case: Case) -> str:
+    """What a case is drawn with again for its interval: its prompt, or what its file calls the prompt where
+    several have one text (an article that is left out)."""
+    return case.cluster or case.prompt.key
 
 
 class Benchmark(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

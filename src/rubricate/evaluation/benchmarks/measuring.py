@@ -12,7 +12,7 @@ from rubricate.domain.identity import chance_of
 from rubricate.domain.intervals import Estimate, rate
 from rubricate.domain.judgement import Preference
 from rubricate.errors import SettingsError
-from rubricate.evaluation.benchmarks.cases import Benchmark, Case
+from rubricate.evaluation.benchmarks.cases import Benchmark, Case, cluster_of
 from rubricate.evaluation.benchmarks.figures import ties
 from rubricate.evaluation.benchmarks.figures.headlines import Headline, headlines
 from rubricate.evaluation.benchmarks.figures.outcomes import (
@@ -70,10 +70,10 @@ def only(benchmark: Benchmark, n_prompts: int | None, group: str | None, seed: i
         if not cases:
             names = {name for case in benchmark.cases for name in _groups(case)}
             raise SettingsError(f"--subset: there is no {group!r}; there are {', '.join(sorted(names))}")
-    keys = {case.prompt.key for case in cases}
+    keys = {cluster_of(case) for case in cases}
     if n_prompts is not None and n_prompts < len(keys):
         keys = set(sorted(keys, key=lambda key: chance_of(seed, "prompt", key))[:n_prompts])
-        cases = tuple(case for case in cases if case.prompt.key in keys)
+        cases = tuple(case for case in cases if cluster_of(case) in keys)
     return msgspec.structs.replace(benchmark, cases=cases)
 
 
@@ -144,7 +144,7 @@ async def measure(
         shape=benchmark.shape,
         seed=seed,
         cases=len(cases),
-        prompts=len({case.prompt.key for case in cases}),
+        prompts=len({cluster_of(case) for case in cases}),
         responses=len({item.key for item in items_of(cases)}),
         left_out=benchmark.left_out,
         repeated=benchmark.repeated,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from rubricate.domain.judgement import Preference
-from rubricate.evaluation.benchmarks.cases import Case, Contest, contest_groups
+from rubricate.evaluation.benchmarks.cases import Case, Contest, cluster_of, contest_groups
 from rubricate.evaluation.scorers.marks import Item, Mark, duel_key
 
 Outcome = Literal["won", "tied", "lost", "unjudged"]
@@ -83,4 +83,4 @@ def _duel(case: Case, place: int, other: int, preferences: Mapping[str, tuple[st
 
 
 def _unit(case: Case, contest: Contest, outcome: Outcome, credit: float) -> Unit:
-    return Unit(case.prompt.key, contest_groups(case, contest), outcome, credit)
+    return Unit(cluster_of(case), contest_groups(case, contest), outcome, credit)

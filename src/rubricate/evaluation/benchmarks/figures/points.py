@@ -14,7 +14,7 @@ import msgspec
 
 from rubricate.domain.intervals import Estimate
 from rubricate.evaluation import resampling
-from rubricate.evaluation.benchmarks.cases import ALL, Case
+from rubricate.evaluation.benchmarks.cases import ALL, Case, cluster_of
 from rubricate.evaluation.scorers.marks import Item, Mark
 
 
@@ -38,7 +38,7 @@ def point_tallies(cases: Sequence[Case], marks: Mapping[str, Mark]) -> tuple[Poi
     for case in cases:
         points = [marks[Item(case.prompt, text, case.rubric).key].points for text in case.responses]
         for group in dict.fromkeys((ALL, *case.groups)):
-            found[group][case.prompt.key] += points
+            found[group][cluster_of(case)] += points
     return tuple(_tally(group, found[group]) for group in sorted(found, key=lambda g: (g != ALL, g)))
 
 

@@ -91,6 +91,7 @@ def criteria(rows: Iterable[Row]) -> Iterable[Case]:
             responses=tuple(entry.text for _, _, entry in of_prompt),
             contests=tuple(contests_of(grades)),
             groups=_subset(first),
+            cluster=id,
             rubric=rubric if all(other.key == rubric.key for _, other, _ in of_prompt) else None,
             generators=tuple(entry.generator for _, _, entry in of_prompt),
             gold=tuple(grades),
