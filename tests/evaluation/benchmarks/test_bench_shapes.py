@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from rubricate.errors import DataError, SettingsError
+from rubricate.evaluation.benchmarks import sources
 from rubricate.evaluation.benchmarks.cases import Case
 from rubricate.evaluation.benchmarks.sources import SHAPES, read_benchmark
 from tests.evaluation.benchmarks import published_rows as rows
@@ -144,6 +145,23 @@ class TestPublished:
         assert benchmark.shape == "rewardbench2"
         assert beaten(benchmark.cases[0]) == [(["4"], ["5", "6", "7"])]
 
+    def test_a_dataset_of_several_splits(self, tmp_path, monkeypatch):
+        """Where the address names no split, those that make up the benchmark are read one after the other."""
+        pytest.importorskip("datasets")
+        import pyarrow as arrow
+        import pyarrow.parquet
+
+        monkeypatch.setitem(sources.HUB_SPLITS, str(tmp_path), sources.HUB_SPLITS["ScalerLab/JudgeBench"])
+        for split in ("claude", "gpt"):
+            table = arrow.Table.from_pylist([rows.judge_bench("A>B", f"right by {split}", "wrong")])
+            pyarrow.parquet.write_table(table, tmp_path / f"{split}-00000-of-00001.parquet")
+        (tmp_path / "README.md").write_text(
+            "---\nconfigs:\n- config_name: default\n  data_files:\n  - split: claude\n    path: claude-*\n"
+            "  - split: gpt\n    path: gpt-*\n---\n"
+        )
+        found = read_benchmark(f"hf://{tmp_path}").cases
+        assert [case.responses[0] for case in found] == ["right by claude", "right by gpt"]
+
 
 class TestLists:
     def test_ranked(self, tmp_path):
@@ -155,6 +173,7 @@ class TestLists:
         ]
         (case,) = cases_of(tmp_path, {"id": "1", "prompt": "p", "responses": responses})
         assert beaten(case) == [(["b"], ["a"]), (["b"], ["c"])]
+        assert read_benchmark(str(tmp_path / "b.jsonl")).left_out == {"responses without a grade": 1}
         assert case.prompt.id != "1", "what the file calls it is not passed on"
 
     def test_criteria(self, tmp_path):

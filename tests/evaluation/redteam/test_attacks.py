@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -148,3 +149,13 @@ def test_choosing():
     assert {attack.family for attack in chosen(["layout", "copying"])} == {"layout", "copying"}
     with pytest.raises(SettingsError, match="no 'layuot'; there are the families layout, flattery"):
         chosen(["layuot"])
+
+
+def test_the_page_names_every_attack_under_its_meaning():
+    """The table of docs/robustness.md is the arsenal, cell by cell."""
+    page = (Path(__file__).resolve().parents[3] / "docs" / "robustness.md").read_text()
+    for family in dict.fromkeys(attack.family for attack in ARSENAL):
+        (line,) = re.findall(rf"^\| {family} \|(.*)\|$", page, re.MULTILINE)
+        for meaning, cell in zip(("preserved", "weakened", "destroyed"), line.split("|"), strict=True):
+            names = [a.name for a in ARSENAL if (a.family, a.meaning) == (family, meaning)]
+            assert [name.strip() for name in cell.split(",") if name.strip()] == names

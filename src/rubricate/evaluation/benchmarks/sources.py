@@ -93,6 +93,9 @@ def read_benchmark(source: str, shape: str | None = None) -> Benchmark:
             left_out["no answer to score"] += 1
         else:
             kept.append(case)
+            ungraded = case.gold.count(None) if shape in ("ranked", "criteria") else 0
+            left_out["responses without a grade"] += ungraded
+    left_out = +left_out
     if not kept:
         why = ", ".join(f"{reason} ({n})" for reason, n in left_out.items())
         raise DataError(source, f"no case in it can be used: {why}")
