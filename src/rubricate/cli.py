@@ -7,10 +7,15 @@ import sys
 import typer
 
 from rubricate.errors import RubricateError
-from rubricate.roof import audit, criteria, runs, theory, world
 from rubricate.roof.app import app
 
-__all__ = ["app", "audit", "criteria", "main", "runs", "theory", "world"]
+# isort: off
+# The order of these is that of the commands in `rubricate --help`.
+from rubricate.roof import runs, audit, criteria, bench, redteam, theory, world
+
+# isort: on
+
+__all__ = ["app", "audit", "bench", "criteria", "main", "redteam", "runs", "theory", "world"]
 
 
 def _official(arguments: list[str]) -> list[str]:

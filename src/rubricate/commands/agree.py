@@ -33,16 +33,14 @@ from rubricate.report.reliability import reliability
 from rubricate.runs.writing import replacing, writing
 from rubricate.settings.loading import load_settings
 from rubricate.settings.opening import (
-    check_reach,
-    ledger_path,
     local_models,
+    manner_of,
     offline_grader,
-    opened,
     prices_of,
 )
+from rubricate.settings.roles import opened_roles
 from rubricate.settings.schema import OFFLINE, Settings
 from rubricate.settings.secrets import environment
-from rubricate.steps.asking import Manner
 from rubricate.steps.crew import CheckedGrader, CountedGrader, ModelGrader
 from rubricate.steps.roles import Grader
 
@@ -164,21 +162,13 @@ async def _measured(
             f"--grader: {settings.models.verifier_backend} serves {local['verifier']} only; "
             "name that one, or offline"
         )
-    alone = msgspec.structs.replace(
-        settings,
-        models=msgspec.structs.replace(settings.models, verifier=models[0], rubric_generator=OFFLINE),
-        gate=msgspec.structs.replace(settings.gate, judge=None),
-        rollouts=msgspec.structs.replace(settings.rollouts, models=()),
-    )
-    env, ledger = environment(), ledger_path(settings)
-    check_reach(alone, env)
-    ledger.parent.mkdir(parents=True, exist_ok=True)
     say = partial(console.print, markup=False, highlight=False)
-    async with opened(alone, env, ledger.parent, ledger_path=ledger, verdicts_up_to=0, say=say) as plant:
-        plant.budget.check(models)
-        (line,) = plant.lines
-        spent = lambda: (plant.n_paid, plant.budget.spent_usd)  # noqa: E731
-        return await _each(order, settings, items, names, line.chat, plant.plant.prices, console, spent)
+    played = msgspec.structs.replace(settings.models, verifier=models[0])
+    settings = msgspec.structs.replace(settings, models=played)
+    async with opened_roles(settings, environment(), say=say, roles=("verifier",), models=models) as roles:
+        chat = await roles.chat("verifier", models[0])  # one endpoint for all of them
+        spent = lambda: (roles.n_paid, roles.budget.spent_usd)  # noqa: E731
+        return await _each(order, settings, items, names, chat, prices_of(settings), console, spent)
 
 
 async def _each(
@@ -216,11 +206,11 @@ def _grader(
     settings: Settings, name: str, chat: Chat | None, meter: Meter, size: int | None, draw: int
 ) -> Grader:
     """A grader as a run has it, for one draw, without the memory of verdicts: a draw is to be its own."""
-    api, grader = settings.api, offline_grader()
+    grader = offline_grader()
     if name != OFFLINE:
         assert chat is not None, "a model is asked through a chat"
-        manner = Manner(name, api.temperature, api.max_retries, api.retry_temperature, api.max_tokens)
-        drawn = LaterDraw(chat, draw * (api.max_retries + 1))
+        manner = manner_of(settings, name)
+        drawn = LaterDraw(chat, draw * (manner.retries + 1))
         grader = ModelGrader(MeteredChat(drawn, meter, "grade"), manner, size)
     grader = CountedGrader(
         grader, lambda n, silent: meter.count("grade", verdicts_asked=n, verdicts_unjudged=silent)

@@ -125,6 +125,18 @@ def asked_models(settings: Settings) -> tuple[str, ...]:
     return tuple(dict.fromkeys(model for model in models if model != OFFLINE))
 
 
+def manner_of(settings: Settings, model: str) -> Manner:
+    """How a model is asked under these settings."""
+    api = settings.api
+    return Manner(
+        model,
+        temperature=api.temperature,
+        retries=api.max_retries + api.stutter_retries,
+        retry_temperature=api.retry_temperature,
+        max_tokens=api.max_tokens,
+    )
+
+
 def shape_of(settings: Settings) -> Shape:
     """What of the settings decides the bill."""
     proposer, grader = settings.models.rubric_generator, settings.models.verifier
@@ -266,7 +278,7 @@ async def _crews(
     ledger: Ledger,
     verdicts_up_to: int,
 ) -> Callable[[Meter, Memory], Crew]:
-    models, api = settings.models, settings.api
+    models = settings.models
 
     async def chat(role: str, model: str | None) -> tuple[Chat | None, Heard]:
         if model is None or model == OFFLINE:
@@ -281,13 +293,7 @@ async def _crews(
     grading, grader_heard = await chat("verifier", models.verifier)
     judge_model = settings.gate.judge if settings.gate.enabled else None
     judging, judge_heard = await chat("judge", judge_model)
-    manner = partial(
-        Manner,
-        temperature=api.temperature,
-        retries=api.max_retries + api.stutter_retries,
-        retry_temperature=api.retry_temperature,
-        max_tokens=api.max_tokens,
-    )
+    manner = partial(manner_of, settings)
     # A run that began on an empty ledger has no earlier verdicts to look up.
     recorded = partial(ledger.verdicts, watermark=verdicts_up_to) if verdicts_up_to else None
 
