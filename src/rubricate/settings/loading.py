@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from rubricate.errors import DataError, SettingsError
+from rubricate.llm.store import Place, is_database
 from rubricate.settings.schema import Settings
 
 CONFIGS = Path(__file__).parent / "configs"
@@ -71,7 +72,7 @@ def settings_of(config: dict[str, Any], source: str = "the config") -> Settings:
         if key not in known_keys():
             raise SettingsError(f"unknown key {key!r} in {source}; {_nearest(key, known_keys())}")
     try:
-        return msgspec.convert(config, Settings, strict=True)
+        return msgspec.convert(config, Settings, strict=True, dec_hook=_read)
     except msgspec.ValidationError as problem:
         text, _, place = str(problem).partition(" - at `$.")
         key = place.rstrip("`") or "the config"
@@ -111,7 +112,15 @@ def yaml_of(settings: Settings) -> str:
     """The settings as YAML, every key, in the order of the schema. They never hold a secret."""
     from omegaconf import OmegaConf
 
-    return OmegaConf.to_yaml(OmegaConf.create(msgspec.to_builtins(settings)))
+    return OmegaConf.to_yaml(OmegaConf.create(msgspec.to_builtins(settings, enc_hook=str)))
+
+
+def _read(type: type, value: object) -> Place:
+    """The one kind of value that msgspec does not know; no error repeats it, for it may hold a password."""
+    assert type is Place
+    if not isinstance(value, str):
+        raise ValueError("is neither a file nor the URL of a database")
+    return Place.parse(value)
 
 
 @cache
@@ -151,7 +160,12 @@ def _plain(override: str) -> str:
     sections = {name.rsplit(".", 1)[0] for name in known_keys() if "." in name}
     if key not in known_keys() and key not in sections:
         raise SettingsError(f"unknown key {key!r}; {_nearest(key, known_keys())}")
-    return override.lstrip("+")
+    written = override.lstrip("+")
+    if key == "ledger" and is_database(value := written.partition("=")[2]):
+        # Hydra's grammar would stumble over the signs of a URL, and repeat it with its password.
+        quoted = value.replace("\\", "\\\\").replace("'", "\\'")
+        return f"ledger='{quoted}'"
+    return written
 
 
 def _nearest(name: str, names: frozenset[str] | Sequence[str]) -> str:
