@@ -15,6 +15,7 @@ from rubricate.llm.chat import Reply, Request, Usage
 from rubricate.llm.ledger import LedgerChat
 from rubricate.llm.scripted import ScriptedChat
 from rubricate.llm.sqlite import SqliteLedger
+from rubricate.llm.store import Place, open_ledger
 
 
 def a_request(text: str = "hello", draw: int = 0) -> Request:
@@ -39,25 +40,25 @@ class Slow:
         return Reply(f"reply {self.n_asked}")
 
 
-async def test_a_known_reply_is_free_in_this_run_and_in_the_next(tmp_path: Path):
+async def test_a_known_reply_is_free_in_this_run_and_in_the_next(place: Place):
     """The inner chat is asked once; the reply is the same to the last field."""
     inner = ScriptedChat(lambda request: Reply("é", "stop", Usage(3, 4, 2, 1), "m-2025"))
-    async with SqliteLedger(tmp_path / "l") as ledger:
+    async with open_ledger(place) as ledger:
         chat = LedgerChat(inner, ledger)
         first = await chat.ask(a_request())
         assert await chat.ask(a_request()) == first
         assert (chat.n_paid, chat.n_reused) == (1, 1)
-    async with SqliteLedger(tmp_path / "l") as ledger:
+    async with open_ledger(place) as ledger:
         chat = LedgerChat(inner, ledger)
         assert await chat.ask(a_request()) == first
         assert (chat.n_paid, chat.n_reused) == (0, 1)
     assert len(inner.requests) == 1
 
 
-async def test_another_draw_is_another_question(tmp_path: Path):
+async def test_another_draw_is_another_question(place: Place):
     """Samples of one question are kept side by side."""
     inner = ScriptedChat(lambda request: f"sample {request.draw}")
-    async with SqliteLedger(tmp_path / "l") as ledger:
+    async with open_ledger(place) as ledger:
         chat = LedgerChat(inner, ledger)
         texts = [(await chat.ask(a_request(draw=draw))).text for draw in (0, 1, 0, 1)]
     assert texts == ["sample 0", "sample 1", "sample 0", "sample 1"]
@@ -65,15 +66,15 @@ async def test_another_draw_is_another_question(tmp_path: Path):
 
 
 @pytest.mark.parametrize("reply", [Reply('{"verd', "length"), Reply("", "content_filter"), Reply("prose")])
-async def test_every_reply_that_came_back_is_kept(tmp_path: Path, reply):
+async def test_every_reply_that_came_back_is_kept(place: Place, reply):
     """Cut off, withheld or unreadable: it was paid for."""
-    async with SqliteLedger(tmp_path / "l") as ledger:
+    async with open_ledger(place) as ledger:
         chat = LedgerChat(ScriptedChat(lambda request: reply), ledger)
         assert await chat.ask(a_request()) == await chat.ask(a_request()) == reply
         assert chat.n_paid == 1
 
 
-async def test_an_error_is_never_kept(tmp_path: Path):
+async def test_an_error_is_never_kept(place: Place):
     """The same question is asked again, and then the reply is kept."""
     outcomes: list[Reply | ChatError] = [Unavailable("down"), BadRequest("no"), Reply("at last")]
 
@@ -83,7 +84,7 @@ async def test_an_error_is_never_kept(tmp_path: Path):
             raise outcome
         return outcome
 
-    async with SqliteLedger(tmp_path / "l") as ledger:
+    async with open_ledger(place) as ledger:
         chat = LedgerChat(ScriptedChat(answer), ledger)
         for error in (Unavailable, BadRequest):
             with pytest.raises(error):
@@ -92,10 +93,10 @@ async def test_an_error_is_never_kept(tmp_path: Path):
     assert chat.n_paid == 1
 
 
-async def test_what_is_asked_at_once_is_asked_once(tmp_path: Path):
+async def test_what_is_asked_at_once_is_asked_once(place: Place):
     """A hundred identical questions in flight: one is paid, all have its reply."""
     inner = Slow()
-    async with SqliteLedger(tmp_path / "l") as ledger:
+    async with open_ledger(place) as ledger:
         chat = LedgerChat(inner, ledger)
         asks = [asyncio.create_task(chat.ask(a_request())) for _ in range(100)]
         await inner.begun.wait()
@@ -104,11 +105,11 @@ async def test_what_is_asked_at_once_is_asked_once(tmp_path: Path):
     assert (chat.n_paid, chat.n_reused) == (1, 99)
 
 
-async def test_those_who_share_a_question_share_its_error(tmp_path: Path):
+async def test_those_who_share_a_question_share_its_error(place: Place):
     """An outage is not asked about a hundred times; the next question afterwards is asked anew."""
     inner = Slow()
     inner.error = Unavailable("down")
-    async with SqliteLedger(tmp_path / "l") as ledger:
+    async with open_ledger(place) as ledger:
         chat = LedgerChat(inner, ledger)
         asks = [asyncio.create_task(chat.ask(a_request())) for _ in range(10)]
         await inner.begun.wait()
@@ -119,14 +120,14 @@ async def test_those_who_share_a_question_share_its_error(tmp_path: Path):
         assert (await chat.ask(a_request())).text == "reply 2"
 
 
-async def test_a_bug_in_one_asker_is_not_handed_to_the_others_as_a_reply(tmp_path: Path):
+async def test_a_bug_in_one_asker_is_not_handed_to_the_others_as_a_reply(place: Place):
     """Each asks for itself and meets the bug itself; none waits for ever."""
 
     async def broken(request: Request) -> Reply:
         await asyncio.sleep(0)
         raise ZeroDivisionError
 
-    async with SqliteLedger(tmp_path / "l") as ledger:
+    async with open_ledger(place) as ledger:
         chat = LedgerChat(ScriptedChat(broken), ledger)
         outcomes = await asyncio.wait_for(
             asyncio.gather(*(chat.ask(a_request()) for _ in range(3)), return_exceptions=True), 5
@@ -135,10 +136,10 @@ async def test_a_bug_in_one_asker_is_not_handed_to_the_others_as_a_reply(tmp_pat
 
 
 @pytest.mark.parametrize("cancelled", [[0], [0, 1], [1], [0, 2], [0, 1, 2]])
-async def test_a_cancelled_leader_hands_over_to_one_who_waits(tmp_path: Path, cancelled):
+async def test_a_cancelled_leader_hands_over_to_one_who_waits(place: Place, cancelled):
     """Whoever is cancelled, the others get the reply, and no more than one question is open at a time."""
     inner = Slow()
-    async with SqliteLedger(tmp_path / "l") as ledger:
+    async with open_ledger(place) as ledger:
         chat = LedgerChat(inner, ledger)
         asks = [asyncio.create_task(chat.ask(a_request())) for _ in range(4)]
         await inner.begun.wait()
@@ -210,7 +211,7 @@ async def test_nothing_is_paid_once_nothing_can_be_kept(tmp_path: Path):
     )
 )
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-def test_no_question_is_ever_paid_twice(tmp_path_factory, asks):
+def test_no_question_is_ever_paid_twice(places, asks):
     """Any mixture of questions, delays, failures and cancellations: one reply at most is paid for each
     question, everybody who is not cancelled and meets no failure has that one, and nobody waits for ever."""
 
@@ -227,7 +228,7 @@ def test_no_question_is_ever_paid_twice(tmp_path_factory, asks):
     inner, paid = ScriptedChat(answer), Counter[str]()
 
     async def everything() -> None:
-        async with SqliteLedger(tmp_path_factory.mktemp("ledger") / "l") as ledger:
+        async with open_ledger(places()) as ledger:
             chat = LedgerChat(inner, ledger)
             tasks = [asyncio.create_task(chat.ask(a_request(str(question)))) for question, *_ in asks]
             for task, (*_, patience) in zip(tasks, asks, strict=True):

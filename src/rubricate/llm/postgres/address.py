@@ -44,6 +44,9 @@ class Address:
             if not is_whole or not all(_HOST.fullmatch(host) for host in hosts.split(",")):
                 raise ValueError
             query = parse_qsl(parts.query, strict_parsing=True) if parts.query else []
+            ports = re.findall(r":(\d+)(?:,|$)", hosts) + dict(query).get("port", "0").split(",")
+            if any(int(port) > 65535 for port in ports):
+                raise ValueError
         except ValueError:
             raise ValueError(
                 "is no PostgreSQL URL such as postgresql://user@host:5432/database?schema=rubricate; "

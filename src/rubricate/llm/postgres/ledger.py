@@ -24,6 +24,7 @@ from rubricate.llm.postgres.questions import (
     VerdictsOf,
     Watermark,
     answer,
+    n_keys,
 )
 from rubricate.llm.postgres.rounds import Rounds
 from rubricate.llm.postgres.schema import bring_up_to_date
@@ -66,7 +67,7 @@ class PostgresLedger:
         self._is_open = False
 
     async def __aenter__(self) -> Self:
-        self._questions: Rounds[Question, object] = Rounds(self._answer, most=_QUESTIONS)
+        self._questions: Rounds[Question, object] = Rounds(self._answer, most=_QUESTIONS, weight=n_keys)
         self._writes: Rounds[Write, Earlier] = Rounds(
             self._commit, most=_WRITTEN_BYTES, weight=_weight, linger_s=_LINGER_S
         )
@@ -89,12 +90,10 @@ class PostgresLedger:
         try:
             await self._writes.drain()
             await self._questions.drain()
-            if self._asking.loss is None and self._failure is None:
-                await self._asking.run(self._claims.give_back)
         finally:
             self._executor.shutdown(wait=False)
             await self._writing.close()
-            await self._asking.close()
+            await self._asking.close(self._claims.give_back)
         if error is None and self._failure is not None:
             raise self._failure
 

@@ -8,14 +8,14 @@ from typing import Any, TypeVar
 
 from rubricate.errors import RubricateError
 from rubricate.llm.postgres.address import Address
-from rubricate.llm.postgres.words import driver, in_words, is_starting, lost, passes, unreachable
+from rubricate.llm.postgres.words import driver, in_words, lost, passes, unreachable
 
 Result = TypeVar("Result")
 
 _OPENING_S = 10.0
-"""How long a server that starts, or has no free connection, is waited for at first."""
+"""How long a server that is just starting, or has no free connection, is waited for at first."""
 
-_STATEMENT_S = 60.0
+_STATEMENT_S, _GOODBYE_S = 60.0, 5.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 2.0
 
 # The server finds out within half a minute that the machine of a connection is gone, and ends it. An index
@@ -51,14 +51,15 @@ class Link:
             SettingsError: wrong password, no such database, no rights.
             RunError: nobody answers there.
         """
-        deadline = asyncio.get_running_loop().time() + _OPENING_S
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + _OPENING_S
         while self._connection is None:
             try:
                 self._connection = await self._connected()
-            except (OSError, TimeoutError, self._driver.PostgresError, self._driver.InterfaceError) as error:
-                if not is_starting(error) or asyncio.get_running_loop().time() > deadline:
+            except (OSError, self._driver.PostgresError, self._driver.InterfaceError) as error:
+                if not passes(error) or loop.time() > deadline:
                     raise unreachable(self._address, error) from error
-                await asyncio.sleep(0.2)
+                await asyncio.sleep(2 * _FIRST_PAUSE_S)
 
     async def run(self, work: Callable[[Any], Awaitable[Result]]) -> Result:
         """What the work gives that is done on the connection. It may be done again from the start, also
@@ -76,13 +77,10 @@ class Link:
                 return await work(self._connection)
             except (OSError, self._driver.PostgresError, self._driver.InterfaceError) as error:
                 if not self._is_break(error):
-                    if isinstance(error, self._driver.PostgresError):
-                        raise in_words(self._address, error) from error
-                    raise
+                    raise self._told(error) from error
                 self._drop()
-                now = loop.time()
-                broken_at = now if broken_at is None else broken_at
-                if now - broken_at + pause_s > self._patience_s:
+                broken_at = loop.time() if broken_at is None else broken_at
+                if loop.time() - broken_at + pause_s > self._patience_s:
                     self.loss = lost(self._address, error, self._patience_s)
                     break
             await asyncio.sleep(pause_s)
@@ -99,20 +97,30 @@ class Link:
         """Does one statement; as `run`."""
         await self.run(lambda connection: connection.execute(statement, *values))
 
-    async def close(self) -> None:
-        """Says goodbye to the server, which gives back whatever the session held."""
+    async def close(self, goodbye: Callable[[Any], Awaitable[None]] | None = None) -> None:
+        """Leaves the server, which gives back whatever the session held. `goodbye` is done before that, on
+        a connection that still stands."""
         connection, self._connection = self._connection, None
-        if connection is not None:
-            try:
-                await connection.close(timeout=5)
-            except (OSError, self._driver.PostgresError, self._driver.InterfaceError):
-                connection.terminate()
+        if connection is None:
+            return
+        try:
+            if goodbye is not None:
+                await goodbye(connection)
+            await connection.close(timeout=_GOODBYE_S)
+        except (OSError, self._driver.PostgresError, self._driver.InterfaceError):
+            connection.terminate()
 
     def _is_break(self, error: BaseException) -> bool:
-        is_gone = self._connection is None or self._connection.is_closed()
+        """Whether another connection may do what this one, or the opening of it, did not."""
         if isinstance(error, self._driver.PostgresError):
             return passes(error)
-        return isinstance(error, OSError) or is_gone
+        return isinstance(error, OSError) or self._connection is None or self._connection.is_closed()
+
+    def _told(self, error: Exception) -> Exception:
+        if not isinstance(error, self._driver.PostgresError):
+            return error  # the driver was misused: a bug, which crashes
+        tell = unreachable if self._connection is None else in_words
+        return tell(self._address, error)
 
     def _drop(self) -> None:
         connection, self._connection = self._connection, None

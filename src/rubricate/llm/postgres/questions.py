@@ -6,7 +6,6 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from rubricate.llm.postgres.claims import Claims
 from rubricate.llm.postgres.link import Link
@@ -57,6 +56,11 @@ class Release:
 Question = ReplyOf | VerdictsOf | FactOf | Watermark | Claim | Release
 
 
+def n_keys(question: Question) -> int:
+    """How many rows a question looks for."""
+    return max(1, len(question.keys)) if isinstance(question, VerdictsOf) else 1
+
+
 async def answer(link: Link, claims: Claims, questions: Sequence[Question]) -> list[object]:
     """One answer for each question. Claims and releases of one key are done in the order of their asking.
 
@@ -68,7 +72,7 @@ async def answer(link: Link, claims: Claims, questions: Sequence[Question]) -> l
     verdicts = await _verdicts(link, [question for question in questions if isinstance(question, VerdictsOf)])
     facts = await _facts(link, {question.key for question in questions if isinstance(question, FactOf)})
     is_mark_asked = any(isinstance(question, Watermark) for question in questions)
-    mark = await link.run(lambda connection: _watermark(connection, claims.space)) if is_mark_asked else 0
+    mark = await _watermark(link, claims.space) if is_mark_asked else 0
     answers: list[object] = []
     for place, question in enumerate(questions):
         match question:
@@ -126,9 +130,12 @@ async def _facts(link: Link, keys: set[str]) -> dict[str, str]:
     return dict(await link.fetch(question, list(keys))) if keys else {}
 
 
-async def _watermark(connection: Any, space: int) -> int:
+async def _watermark(link: Link, space: int) -> int:
     """The last number that was given out, once nobody is about to commit a lower one."""
-    async with connection.transaction():
-        await connection.execute("SELECT pg_advisory_xact_lock_shared($1, $2)", space, VERDICTS)
-        row = await connection.fetchrow("SELECT last_value, is_called FROM verdict_id_seq")
-    return int(row["last_value"]) if row["is_called"] else 0
+    rows = await link.fetch(
+        "SELECT coalesce(pg_sequence_last_value('verdict_id_seq'), 0)"
+        " FROM (SELECT pg_advisory_xact_lock_shared($1, $2) OFFSET 0) AS turn",
+        space,
+        VERDICTS,
+    )
+    return int(rows[0][0])

@@ -40,6 +40,7 @@ MIGRATIONS = (
 _MIGRATING, VERDICTS = 1, 2
 """Advisory locks beside those of the owners of claims: on the schema, and on the numbers of verdicts."""
 
+_NAMESPACE = "SELECT oid FROM pg_namespace WHERE nspname = $1"
 _LACKING = """
     SELECT name || ' (' || lower(act) || ')' AS what
     FROM (VALUES ('format', 'SELECT'), ('reply', 'SELECT'), ('reply', 'INSERT'), ('verdict', 'SELECT'),
@@ -111,7 +112,7 @@ async def check(connection: Any, address: Address) -> bool:
 
 
 async def _migrate(connection: Any, address: Address, version: int) -> None:
-    if not await connection.fetchval("SELECT to_regnamespace($1) IS NOT NULL", f'"{address.schema}"'):
+    if not await connection.fetch(_NAMESPACE, address.schema):
         await connection.execute(f'CREATE SCHEMA "{address.schema}"')
     if version == 0:
         await connection.execute("CREATE TABLE format (version integer NOT NULL)")
@@ -124,7 +125,8 @@ async def _migrate(connection: Any, address: Address, version: int) -> None:
 
 async def _version(connection: Any, address: Address) -> int:
     """The version of the tables, 0 when there are none."""
-    there = "SELECT to_regclass($1) IS NOT NULL"
-    if not await connection.fetchval(there, f'"{address.schema}".format'):
+    # Not by to_regclass: what it remembers of names that were not there is not renewed by our lock.
+    there = "SELECT FROM pg_class WHERE relname = 'format' AND relnamespace = (" + _NAMESPACE + ")"
+    if not await connection.fetch(there, address.schema):
         return 0
     return int(await connection.fetchval("SELECT max(version) FROM format"))

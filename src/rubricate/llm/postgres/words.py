@@ -13,8 +13,6 @@ RESUME = "then run the same command with --resume: all replies kept so far are r
 _PASSING = ("08", "40001", "40P01", "53300", "55P03", "57P01", "57P02", "57P03", "57P05")
 """The connection is gone, the server stops or starts, it is crowded, two transactions met: try again."""
 
-_STARTING = ("53300", "57P03")
-
 
 def driver() -> Any:
     """The module asyncpg.
@@ -35,11 +33,6 @@ def passes(error: BaseException) -> bool:
     """Whether the same statement on a new connection may succeed."""
     state = getattr(error, "sqlstate", None)
     return state is not None and state.startswith(_PASSING)
-
-
-def is_starting(error: BaseException) -> bool:
-    """Whether a server is there and will soon take the connection."""
-    return getattr(error, "sqlstate", None) in _STARTING
 
 
 def unreachable(address: Address, error: BaseException) -> RubricateError:
@@ -88,12 +81,12 @@ def in_words(address: Address, error: BaseException) -> RubricateError:
         return SettingsError(
             f"ledger: {address.told}, is read-only, as a standby is: name its primary, {INSTEAD}"
         )
-    if state in ("42P01", "3F000", "42703"):
+    if state in ("42P01", "3F000"):
         return RunError(
             f"ledger: {address.told}, has lost the tables of schema {address.schema} ({said}): restore them, "
-            f"{RESUME}"
+            f"or let the next run make new ones, {RESUME}"
         )
-    if state == "42P07":
+    if state in ("42P07", "42703"):
         return DataError(
             address.url,
             f"schema {address.schema} holds tables of another program: name another one with ?schema=",
