@@ -40,7 +40,7 @@ class Address:
         try:
             parts = urlsplit(written)
             hosts = parts.netloc.rpartition("@")[2]
-            is_whole = not parts.fragment and "@" not in parts.path + parts.query
+            is_whole = "://" in written and not parts.fragment and "@" not in parts.path + parts.query
             if not is_whole or not all(_HOST.fullmatch(host) for host in hosts.split(",")):
                 raise ValueError
             query = parse_qsl(parts.query, strict_parsing=True) if parts.query else []

@@ -41,6 +41,12 @@ class Link:
     ):
         self._address, self._patience_s, self._prepare = address, patience_s, prepare
         self._driver = driver()
+        self._faults = (
+            OSError,
+            self._driver.PostgresError,
+            self._driver.InterfaceError,
+            self._driver.InternalClientError,
+        )
         self._connection: Any = None
         self.loss: RubricateError | None = None
 
@@ -56,7 +62,7 @@ class Link:
         while self._connection is None:
             try:
                 self._connection = await self._connected()
-            except (OSError, self._driver.PostgresError, self._driver.InterfaceError) as error:
+            except self._faults as error:
                 if not passes(error) or loop.time() > deadline:
                     raise unreachable(self._address, error) from error
                 await asyncio.sleep(2 * _FIRST_PAUSE_S)
@@ -75,7 +81,7 @@ class Link:
                 if self._connection is None:
                     self._connection = await self._connected()
                 return await work(self._connection)
-            except (OSError, self._driver.PostgresError, self._driver.InterfaceError) as error:
+            except self._faults as error:
                 if not self._is_break(error):
                     raise self._told(error) from error
                 self._drop()
@@ -107,14 +113,16 @@ class Link:
             if goodbye is not None:
                 await goodbye(connection)
             await connection.close(timeout=_GOODBYE_S)
-        except (OSError, self._driver.PostgresError, self._driver.InterfaceError):
+        except self._faults:
             connection.terminate()
 
     def _is_break(self, error: BaseException) -> bool:
         """Whether another connection may do what this one, or the opening of it, did not."""
         if isinstance(error, self._driver.PostgresError):
             return passes(error)
-        return isinstance(error, OSError) or self._connection is None or self._connection.is_closed()
+        # InternalClientError: so the driver answers when the server said goodbye between two statements.
+        is_over = isinstance(error, OSError | self._driver.InternalClientError)
+        return is_over or self._connection is None or self._connection.is_closed()
 
     def _told(self, error: Exception) -> Exception:
         if not isinstance(error, self._driver.PostgresError):

@@ -129,4 +129,9 @@ async def _version(connection: Any, address: Address) -> int:
     there = "SELECT FROM pg_class WHERE relname = 'format' AND relnamespace = (" + _NAMESPACE + ")"
     if not await connection.fetch(there, address.schema):
         return 0
+    if not await connection.fetchval("SELECT has_schema_privilege($1, 'USAGE')", address.schema):
+        raise SettingsError(
+            f"ledger: {address.told}, does not let this user use schema {address.schema}: grant the right, "
+            f"{INSTEAD}"
+        )
     return int(await connection.fetchval("SELECT max(version) FROM format"))
