@@ -56,7 +56,7 @@ def composed(
         with initialize_config_dir(str(root), version_base=None):
             config = OmegaConf.to_container(compose(name, overrides=plain), resolve=True)
     except (HydraException, OmegaConfBaseException) as failure:
-        raise SettingsError(_first_line(failure)) from None
+        raise SettingsError(_told(failure, plain)) from None
     if not isinstance(config, dict):
         raise SettingsError(f"the config {config_name!r} is not a mapping")
     return {str(key): value for key, value in config.items()}
@@ -98,14 +98,15 @@ def settings_of_file(path: Path, overrides: Sequence[str] = ()) -> Settings:
         raise DataError(path, f"cannot be read: {_first_line(failure)}") from None
     if not OmegaConf.is_dict(config):
         raise DataError(path, "is not a config")
+    plain = [_plain(text) for text in overrides]
     try:
-        for override in OverridesParser.create().parse_overrides([_plain(text) for text in overrides]):
+        for override in OverridesParser.create().parse_overrides(plain):
             OmegaConf.update(config, override.key_or_group, override.value())
-        plain = OmegaConf.to_container(config, resolve=True)
+        resolved = OmegaConf.to_container(config, resolve=True)
     except (HydraException, OmegaConfBaseException) as failure:
-        raise SettingsError(_first_line(failure)) from None
-    assert isinstance(plain, dict), "a mapping stays one"
-    return settings_of({str(key): value for key, value in plain.items()}, str(path))
+        raise SettingsError(_told(failure, plain)) from None
+    assert isinstance(resolved, dict), "a mapping stays one"
+    return settings_of({str(key): value for key, value in resolved.items()}, str(path))
 
 
 def yaml_of(settings: Settings) -> str:
@@ -163,9 +164,20 @@ def _plain(override: str) -> str:
     written = override.lstrip("+")
     if key == "ledger" and is_database(value := written.partition("=")[2]):
         # Hydra's grammar would stumble over the signs of a URL, and repeat it with its password.
-        quoted = value.replace("\\", "\\\\").replace("'", "\\'")
-        return f"ledger='{quoted}'"
+        return f"ledger='{_quoted(value)}'"
     return written
+
+
+def _quoted(value: str) -> str:
+    """What stands between single quotes in Hydra's grammar: only before a quote does a backslash count."""
+    return re.sub(r"(\\*)('|$)", lambda end: 2 * end[1] + (f"\\{end[2]}" if end[2] else ""), value)
+
+
+def _told(failure: BaseException, overrides: Sequence[str]) -> str:
+    """What Hydra says, without the URL of a database that it may repeat."""
+    if any(override.startswith("ledger='") and "${" in override for override in overrides):
+        return "ledger: the ${...} in it cannot be resolved; write $ in a password as %24"
+    return _first_line(failure)
 
 
 def _nearest(name: str, names: frozenset[str] | Sequence[str]) -> str:

@@ -73,7 +73,7 @@ async def bring_up_to_date(connection: Any, address: Address) -> None:
             await connection.execute(
                 "SELECT pg_advisory_xact_lock($1, $2)", lock_space(address.schema), _MIGRATING
             )
-            await _migrate(connection, address, await _version(connection, address))
+            await _migrate(connection, address, await version_of(connection, address))
         await check(connection, address)
 
 
@@ -93,7 +93,7 @@ async def check(connection: Any, address: Address) -> bool:
         raise SettingsError(
             f"ledger: {address.told}, is read-only, as a standby is: name its primary, {INSTEAD}"
         )
-    version = await _version(connection, address)
+    version = await version_of(connection, address)
     if version > len(MIGRATIONS):
         raise DataError(
             address.url,
@@ -123,7 +123,7 @@ async def _migrate(connection: Any, address: Address, version: int) -> None:
         await connection.execute("UPDATE format SET version = $1", len(MIGRATIONS))
 
 
-async def _version(connection: Any, address: Address) -> int:
+async def version_of(connection: Any, address: Address) -> int:
     """The version of the tables, 0 when there are none."""
     # Not by to_regclass: what it remembers of names that were not there is not renewed by our lock.
     there = "SELECT FROM pg_class WHERE relname = 'format' AND relnamespace = (" + _NAMESPACE + ")"

@@ -61,6 +61,10 @@ def unreachable(address: Address, error: BaseException) -> RubricateError:
 
 def lost(address: Address, error: BaseException, patience_s: float) -> RunError:
     """A connection that was lost and could not be opened again."""
+    if not patience_s:
+        return RunError(
+            f"ledger: {address.told}, was lost ({_said(error)}): start it, then run the same command again"
+        )
     return RunError(
         f"ledger: {address.told}, was lost and did not come back within {patience_s:g} s ({_said(error)}): "
         f"start it, {RESUME}"

@@ -95,21 +95,22 @@ async def write(link: Link, space: int, rows: Packed) -> dict[bytes, bytes]:
     if rows.replies:
         earlier |= await link.run(lambda connection: _write_replies(connection, rows.replies))
     if rows.verdicts:
-        await link.execute(_VERDICTS, *_columns(rows.verdicts), space, VERDICTS)
+        await link.execute(_VERDICTS, *columns(rows.verdicts), space, VERDICTS)
     if rows.facts:
-        await link.execute(_FACTS, *_columns(rows.facts))
+        await link.execute(_FACTS, *columns(rows.facts))
     return earlier
 
 
 async def _write_replies(connection: Any, replies: Sequence[tuple[bytes, str, bytes]]) -> dict[bytes, bytes]:
-    done = await connection.execute(_REPLIES, *_columns(replies))
+    done = await connection.execute(_REPLIES, *columns(replies))
     if done == f"INSERT 0 {len(replies)}":
         return {}
     kept = dict(await connection.fetch(_EARLIER, [key for key, *_ in replies]))
     return {key: kept[key] for key, _, value in replies if kept[key] != value}
 
 
-def _columns(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
+def columns(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
+    """Rows as the arrays that `unnest` makes rows of again."""
     return [list(column) for column in zip(*rows, strict=True)]
 
 
