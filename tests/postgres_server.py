@@ -34,8 +34,8 @@ def programs() -> Path | None:
 class PostgresServer:
     """One server with the superuser `tester`: no password over its Unix socket, PASSWORD over TCP."""
 
-    def __init__(self, folder: Path, bin: Path):
-        self.folder, self._bin = folder, bin
+    def __init__(self, folder: Path, bin: Path, *, fsync: bool = False):
+        self.folder, self._bin, self._fsync = folder, bin, fsync
         self._account = None
         if os.getuid() == 0:
             self._account = next(pwd.getpwnam(name) for name in _USERS if _exists(name))
@@ -62,8 +62,12 @@ class PostgresServer:
 
     def start(self) -> None:
         """Starts the server on its port and waits until it answers. A crash of processes is survived as
-        ever; that of the machine is not, with fsync off."""
-        settings = ["fsync=off", f"unix_socket_directories={self.folder}", "listen_addresses=127.0.0.1"]
+        ever; that of the machine only with fsync."""
+        settings = [
+            f"fsync={'on' if self._fsync else 'off'}",
+            f"unix_socket_directories={self.folder}",
+            "listen_addresses=127.0.0.1",
+        ]
         flags = [word for setting in settings for word in ("-c", setting)]
         log = (self.folder / "log").open("ab")
         self._process = subprocess.Popen(

@@ -1,6 +1,7 @@
 """The chat that never pays twice: what is known is free, what is asked at once is asked once."""
 
 import asyncio
+import itertools
 import sqlite3
 from collections import Counter
 from pathlib import Path
@@ -16,6 +17,8 @@ from rubricate.llm.ledger import LedgerChat
 from rubricate.llm.scripted import ScriptedChat
 from rubricate.llm.sqlite import SqliteLedger
 from rubricate.llm.store import Place, open_ledger
+
+_examples = itertools.count()
 
 
 def a_request(text: str = "hello", draw: int = 0) -> Request:
@@ -211,7 +214,7 @@ async def test_nothing_is_paid_once_nothing_can_be_kept(tmp_path: Path):
     )
 )
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-def test_no_question_is_ever_paid_twice(places, asks):
+def test_no_question_is_ever_paid_twice(place, asks):
     """Any mixture of questions, delays, failures and cancellations: one reply at most is paid for each
     question, everybody who is not cancelled and meets no failure has that one, and nobody waits for ever."""
 
@@ -225,12 +228,12 @@ def test_no_question_is_ever_paid_twice(places, asks):
         paid[request.key] += 1
         return Reply(f"{request.messages[0].content} {number}")
 
-    inner, paid = ScriptedChat(answer), Counter[str]()
+    inner, paid, salt = ScriptedChat(answer), Counter[str](), next(_examples)
 
     async def everything() -> None:
-        async with open_ledger(places()) as ledger:
+        async with open_ledger(place) as ledger:
             chat = LedgerChat(inner, ledger)
-            tasks = [asyncio.create_task(chat.ask(a_request(str(question)))) for question, *_ in asks]
+            tasks = [asyncio.create_task(chat.ask(a_request(f"{salt} {question}"))) for question, *_ in asks]
             for task, (*_, patience) in zip(tasks, asks, strict=True):
                 if patience < 3:
                     for _ in range(patience):
@@ -239,7 +242,7 @@ def test_no_question_is_ever_paid_twice(places, asks):
             outcomes = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 10)
             for (question, *_), outcome in zip(asks, outcomes, strict=True):
                 if isinstance(outcome, Reply):
-                    assert outcome == await chat.ask(a_request(str(question)))
+                    assert outcome == await chat.ask(a_request(f"{salt} {question}"))
                 else:
                     assert isinstance(outcome, Unavailable | asyncio.CancelledError)
         assert chat.n_paid == sum(paid.values())
@@ -248,10 +251,10 @@ def test_no_question_is_ever_paid_twice(places, asks):
     assert not paid or max(paid.values()) == 1
 
 
-async def test_two_ledgers_of_one_file_pay_once_for_what_is_asked_of_both(tmp_path: Path):
+async def test_two_ledgers_of_one_place_pay_once_for_what_is_asked_of_both(place: Place):
     """Who comes second waits for the reply that the first one pays for, and gets the same."""
     slow = Slow()
-    async with SqliteLedger(tmp_path / "l") as one, SqliteLedger(tmp_path / "l") as other:
+    async with open_ledger(place) as one, open_ledger(place) as other:
         first, second = LedgerChat(slow, one), LedgerChat(slow, other)
         leading = asyncio.create_task(first.ask(a_request()))
         await slow.begun.wait()
@@ -263,10 +266,10 @@ async def test_two_ledgers_of_one_file_pay_once_for_what_is_asked_of_both(tmp_pa
     assert (first.n_paid, second.n_paid, second.n_reused) == (1, 0, 1)
 
 
-async def test_a_claim_is_given_back_by_who_fails_and_by_who_is_cancelled(tmp_path: Path):
+async def test_a_claim_is_given_back_by_who_fails_and_by_who_is_cancelled(place: Place):
     """The second of two ledgers pays when the first one got nothing."""
     slow = Slow()
-    async with SqliteLedger(tmp_path / "l") as one, SqliteLedger(tmp_path / "l") as other:
+    async with open_ledger(place) as one, open_ledger(place) as other:
         first, second = LedgerChat(slow, one), LedgerChat(slow, other)
         leading = asyncio.create_task(first.ask(a_request()))
         await slow.begun.wait()
@@ -284,11 +287,51 @@ async def test_a_claim_is_given_back_by_who_fails_and_by_who_is_cancelled(tmp_pa
     assert (first.n_paid, second.n_paid) == (0, 2)
 
 
-async def test_a_closed_ledger_leaves_no_claim(tmp_path: Path):
+async def test_a_closed_ledger_leaves_no_claim(place: Place):
     """Closing gives all claims back, as the death of a process does."""
-    async with SqliteLedger(tmp_path / "l") as other:
-        async with SqliteLedger(tmp_path / "l") as one:
+    async with open_ledger(place) as other:
+        async with open_ledger(place) as one:
             assert await one.claim("ab" * 16)
             assert not await other.claim("ab" * 16)
             assert await other.claim("cd" * 16)
         assert await other.claim("ab" * 16)
+
+
+@pytest.mark.parametrize("n_ticks", [0, 1, 2, 3, 5, 8, 13, 30, 100])
+async def test_who_is_cancelled_at_any_moment_leaves_no_claim(place: Place, n_ticks):
+    """Before, while and after the claim is granted or given back: another ledger gets it, none of those who
+    wait in the same process waits for ever, and no reply is paid for twice."""
+    inner = ScriptedChat(lambda request: "reply")
+    async with open_ledger(place) as one, open_ledger(place) as other:
+        chat = LedgerChat(inner, one)
+        leader, follower = (asyncio.create_task(chat.ask(a_request())) for _ in range(2))
+        for _ in range(n_ticks):
+            await asyncio.sleep(0)
+        leader.cancel()
+        assert (await asyncio.wait_for(follower, 10)).text == "reply"
+        second = LedgerChat(inner, other)
+        assert (await asyncio.wait_for(second.ask(a_request()), 10)).text == "reply"
+        assert second.n_paid == 0 and len(inner.requests) == 1
+        lone = asyncio.create_task(chat.ask(a_request("another")))
+        for _ in range(n_ticks):
+            await asyncio.sleep(0)
+        lone.cancel()
+        assert (await asyncio.wait_for(second.ask(a_request("another")), 10)).text == "reply"
+
+
+async def test_who_knows_all_replies_takes_no_claim(place: Place):
+    """A warm rerun writes nothing, and asks the ledger once for each reply."""
+
+    class Counting:
+        def __init__(self, ledger):
+            self.ledger, self.n = ledger, Counter()
+
+        def __getattr__(self, name):
+            self.n[name] += 1
+            return getattr(self.ledger, name)
+
+    async with open_ledger(place) as ledger:
+        await LedgerChat(ScriptedChat(lambda request: "reply"), ledger).ask(a_request())
+        counting = Counting(ledger)
+        await LedgerChat(ScriptedChat(lambda request: "x"), counting).ask(a_request())
+        assert counting.n == {"reply": 1}

@@ -115,7 +115,16 @@ class PostgresLedger:
 
     async def claim(self, key: str) -> bool:
         """Whether the request of this key may be paid for here, and by no other process on any machine."""
-        return bool(await self._ask(Claim(bytes.fromhex(key))))
+        self._must_be_usable()
+        name = bytes.fromhex(key)
+        answer = self._questions.ask(Claim(name))
+        try:
+            return bool(await asyncio.shield(answer))
+        except asyncio.CancelledError:
+            # Nobody will give it back. Behind the claim in the queue, and alone in the world from here on.
+            for orphan in (answer, self._questions.ask(Release(name))):
+                orphan.add_done_callback(lambda done: done.cancelled() or done.exception())
+            raise
 
     async def release(self, key: str) -> None:
         """Gives a claim back."""
@@ -159,10 +168,13 @@ class PostgresLedger:
         if not self._is_open:
             raise RunError(f"{self._address}: the ledger is not open")
 
-    async def _ask(self, question: Question) -> object:
+    def _must_be_usable(self) -> None:
         self._must_be_open()
         if self._asking.loss is not None:
             raise self._asking.loss
+
+    async def _ask(self, question: Question) -> object:
+        self._must_be_usable()
         return await self._questions.ask(question)
 
     async def _answer(self, questions: Sequence[Question]) -> Sequence[object]:
