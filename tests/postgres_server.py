@@ -17,6 +17,12 @@ from typing import Any
 import pytest
 
 PASSWORD = "hunter2-of-the-tests"
+# The server ends when we do, in whatever way: the end of our pipe is what the watcher waits for.
+_WITH_US = """
+    exec 3<&0; "$@" </dev/null 3<&- & server=$!
+    (read -r never <&3; kill -QUIT $server) & watcher=$!
+    exec 3<&-; wait $server; kill $watcher
+"""
 _USERS = ("postgres", "nobody")  # the server refuses to run as root
 
 
@@ -71,8 +77,20 @@ class PostgresServer:
         flags = [word for setting in settings for word in ("-c", setting)]
         log = (self.folder / "log").open("ab")
         self._process = subprocess.Popen(
-            [self._bin / "postgres", "-D", "data", "-p", str(self.port), *flags],
+            [
+                "/bin/sh",
+                "-c",
+                _WITH_US,
+                "sh",
+                self._bin / "postgres",
+                "-D",
+                "data",
+                "-p",
+                str(self.port),
+                *flags,
+            ],
             cwd=self.folder,
+            stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,
             start_new_session=True,
@@ -92,8 +110,9 @@ class PostgresServer:
     def stop(self, number: int = signal.SIGINT) -> None:
         """Ends the server: SIGINT throws out the sessions, SIGQUIT dies on the spot."""
         if self._process is not None:
-            self._process.send_signal(number)
-            self._process.wait(timeout=30)
+            pid = int((self.folder / "data" / "postmaster.pid").read_text().splitlines()[0])
+            os.kill(pid, number)
+            self._process.communicate(timeout=30)
             self._process = None
 
     def url(
