@@ -38,12 +38,17 @@ fuzz: $(DEV)  ## the properties on ten times as many examples, other ones every 
 	RUBRICATE_FUZZ=1 $(BIN)/python -m pytest -n 2 tests/domain tests/steps tests/llm tests/runs tests/offline \
 		tests/theory tests/world
 
-# The browser of tests/report; without it, and without the right to install it, those tests are skipped.
+# The browser of tests/report and the server of the tests of the shared ledger; without them, and without the
+# right to install them, those tests are skipped.
 system:
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { \
 		command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] && \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; \
 	} || echo "chromium is not installed: the tests of the page in a browser will be skipped"
+	@command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { \
+		command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] && \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq postgresql >/dev/null; \
+	} || echo "PostgreSQL is not installed: the tests of the shared ledger will be skipped"
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

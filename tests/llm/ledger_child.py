@@ -1,9 +1,10 @@
 """A process of its own that uses a ledger: what the tests of the ledger kill, starve and set upon others.
 
-ledger_child.py endless PATH NAME        keeps replies until killed; prints each key once acknowledged
-ledger_child.py share PATH NAME N        keeps N own and N common replies; prints "key text" as kept
-ledger_child.py starve PATH BYTES N      asks N questions with no file allowed to grow beyond BYTES
-ledger_child.py nobody PATH              opens the ledger as a user who may not write
+ledger_child.py endless PLACE NAME       keeps replies until killed; prints each key once acknowledged
+ledger_child.py share PLACE NAME N       keeps N own and N common replies; prints "key text" as kept
+ledger_child.py claim PLACE N            claims N keys, prints how many it got, and keeps them
+ledger_child.py starve PLACE BYTES N     asks N questions with no file allowed to grow beyond BYTES
+ledger_child.py nobody PLACE             opens the ledger as a user who may not write
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import itertools
 import json
 import os
 import sys
-from pathlib import Path
 
 from rubricate.domain.conversation import Message
 from rubricate.domain.identity import key_of
@@ -21,7 +21,7 @@ from rubricate.errors import RubricateError
 from rubricate.llm.chat import Reply, Request, Usage
 from rubricate.llm.ledger import LedgerChat
 from rubricate.llm.scripted import ScriptedChat
-from rubricate.llm.sqlite import SqliteLedger
+from rubricate.llm.store import Place, open_ledger
 
 NOBODY = 65534
 
@@ -36,8 +36,8 @@ def say(line: str) -> None:
     os.write(1, f"{line}\n".encode())
 
 
-async def endless(path: Path, name: str) -> None:
-    async with SqliteLedger(path) as ledger:
+async def endless(place: Place, name: str) -> None:
+    async with open_ledger(place) as ledger:
 
         async def keep(worker: int) -> None:
             for number in itertools.count():
@@ -48,8 +48,8 @@ async def endless(path: Path, name: str) -> None:
         await asyncio.gather(*(keep(worker) for worker in range(32)))
 
 
-async def share(path: Path, name: str, n: str) -> None:
-    async with SqliteLedger(path) as ledger:
+async def share(place: Place, name: str, n: str) -> None:
+    async with open_ledger(place) as ledger:
 
         async def keep(key: str, text: str) -> None:
             kept = await ledger.keep_reply(key, Reply(text), "m")
@@ -62,14 +62,14 @@ async def share(path: Path, name: str, n: str) -> None:
             )
 
 
-async def starve(path: Path, n_bytes: str, n: str) -> None:
+async def starve(place: Place, n_bytes: str, n: str) -> None:
     import resource
 
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(n_bytes), int(n_bytes)))
     handed, errors, left = [], [], ""
     inner = ScriptedChat(lambda request: Reply(key_of("noise", request.draw) * 40))
     try:
-        async with SqliteLedger(path) as ledger:
+        async with open_ledger(place) as ledger:
             chat = LedgerChat(inner, ledger)
             for draw in range(int(n)):
                 try:
@@ -82,8 +82,8 @@ async def starve(path: Path, n_bytes: str, n: str) -> None:
     say(json.dumps({"asked": len(inner.requests), "handed": handed, "errors": errors, "left": left}))
 
 
-async def nobody(path: Path) -> None:
-    ledger = SqliteLedger(path)
+async def nobody(place: Place) -> None:
+    ledger = open_ledger(place)
     if os.getuid() == 0:
         os.setgroups([])
         os.setgid(NOBODY)
@@ -95,6 +95,16 @@ async def nobody(path: Path) -> None:
         say(f"{type(error).__name__}: {error}")
 
 
+async def claim(place: Place, n: str) -> None:
+    async with open_ledger(place) as ledger:
+        keys = [key_of("test", "claim", number) for number in range(int(n))]
+        granted = await asyncio.gather(*(ledger.claim(key) for key in keys))
+        say(str(sum(granted)))
+        await asyncio.Event().wait()
+
+
 if __name__ == "__main__":
-    mode = {"endless": endless, "share": share, "starve": starve, "nobody": nobody}[sys.argv[1]]
-    asyncio.run(mode(Path(sys.argv[2]), *sys.argv[3:]))
+    mode = {"endless": endless, "share": share, "claim": claim, "starve": starve, "nobody": nobody}[
+        sys.argv[1]
+    ]
+    asyncio.run(mode(Place.parse(sys.argv[2]), *sys.argv[3:]))

@@ -24,13 +24,16 @@ from rubricate.llm.endpoint import Endpoint
 from rubricate.llm.engines import VLLM_PORT, VllmSettings, llama_command, runs_without_gpu, vllm_command
 from rubricate.llm.gpus import GpuShare, gpu_shares, visible_gpus
 from rubricate.llm.inspection import Finding, Question, inspect
+from rubricate.llm.postgres.address import Address
+from rubricate.llm.postgres.survey import survey
 from rubricate.llm.servers import must_be_installed
 from rubricate.llm.sqlite_file import SqliteFile
 from rubricate.settings.loading import load_settings
 from rubricate.settings.opening import (
     asked_models,
-    ledger_path,
+    ledger_place,
     local_models,
+    pinned,
     prices_of,
     role_access,
     role_models,
@@ -83,8 +86,17 @@ def _findings(config_name: str, overrides: Sequence[str], config_dir: Path | Non
     yield from _limits(settings)
     yield from _roles(settings, env)
     yield from _local_servers(settings, env)
-    yield from _ledger(ledger_path(settings))
-    places = {"output": folder_of(settings).parent, "ledger": ledger_path(settings).parent}
+    places = {"output": folder_of(settings).parent}
+    try:
+        ledger = ledger_place(pinned(settings, env), env).at
+    except SettingsError as mistake:
+        yield Finding("wrong", str(mistake))
+    else:
+        if isinstance(ledger, Path):
+            yield from _ledger_file(ledger)
+            places["ledger"] = ledger.parent
+        else:
+            yield in_loop(_ledger_in_database(ledger))
     for name, folder in places.items():
         yield disk_finding(name, folder, shutil.disk_usage(_existing(folder)).free)
 
@@ -188,7 +200,7 @@ def _gpus(settings: VllmSettings, n_servers: int, env: Mapping[str, str]) -> Ite
         yield Finding("ok", f"GPU: {len(devices)} visible, each server gets {shared}")
 
 
-def _ledger(path: Path) -> Iterator[Finding]:
+def _ledger_file(path: Path) -> Iterator[Finding]:
     """Whether the ledger can be used. One that is not there is not made."""
     if not path.exists():
         folder = _existing(path.parent)
@@ -209,6 +221,19 @@ def _ledger(path: Path) -> Iterator[Finding]:
         yield Finding("wrong", f"ledger: {mistake}")
     else:
         yield Finding("ok", f"ledger: {path} holds {counts[0]:,} replies and {counts[1]:,} verdicts")
+
+
+async def _ledger_in_database(address: Address) -> Finding:
+    """Whether the database takes us. A schema that is not there is not made."""
+    try:
+        counts = await survey(address)
+    except RubricateError as mistake:
+        return Finding("wrong", str(mistake))
+    if counts is None:
+        return Finding("ok", f"ledger: {address} answers; its tables will be made by the first run")
+    return Finding(
+        "ok", f"ledger: {address} holds about {counts.replies:,} replies and {counts.verdicts:,} verdicts"
+    )
 
 
 def disk_finding(name: str, folder: Path, free_bytes: int) -> Finding:

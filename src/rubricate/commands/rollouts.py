@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,14 +17,14 @@ from rubricate.errors import DataError, RunError, SettingsError
 from rubricate.llm.budget import Budget
 from rubricate.llm.endpoint import Endpoint
 from rubricate.llm.prices import known_prices
-from rubricate.llm.sqlite import SqliteLedger
+from rubricate.llm.store import Place, open_ledger
 from rubricate.runs.earlier import Earlier, read_existing
 from rubricate.runs.intake import Messages, read_prompts
 from rubricate.runs.rollouts import PAPER_MODELS, Counts, models_of, roll_out
 from rubricate.settings.loading import load_settings
-from rubricate.settings.opening import ledger_path
+from rubricate.settings.opening import ledger_place, pinned
 from rubricate.settings.schema import Api
-from rubricate.settings.secrets import access, environment
+from rubricate.settings.secrets import access, environment, ledger_of
 from rubricate.settings.wiring import Wiring
 from rubricate.steps.sample import Sampling
 
@@ -153,16 +153,25 @@ class _Desk:
     api: Api
     endpoint: Endpoint
     budget: Budget
-    ledger: Path
+    ledger: Place
 
 
 def _desk(order: RolloutOrder, models: Sequence[str]) -> _Desk:
     settings = load_settings("iterative", [f"api.workers={order.num_workers}"])
     budget = Budget(known_prices(), max_calls=order.max_calls, max_cost_usd=order.max_cost)
     budget.check(models)
-    where = access(environment(), order.base_url)
-    path = Path(order.ledger) if order.ledger else ledger_path(settings)
-    return _Desk(settings.api, Endpoint(where.base_url, where.api_key), budget, path)
+    env = environment()
+    where = access(env, order.base_url)
+    return _Desk(settings.api, Endpoint(where.base_url, where.api_key), budget, _place(order, env))
+
+
+def _place(order: RolloutOrder, env: Mapping[str, str]) -> Place:
+    if not order.ledger:
+        return ledger_place(pinned(load_settings("iterative"), env), env)
+    try:
+        return Place.parse(order.ledger).with_access(env, ledger_of(env))
+    except ValueError as mistake:
+        raise SettingsError(f"--ledger {mistake}") from None
 
 
 async def _draw(
@@ -179,7 +188,7 @@ async def _draw(
         Sampling(model, order.temperature, order.top_p, order.max_tokens or None) for model in models
     ]
     async with AsyncExitStack() as stack:
-        ledger = await stack.enter_async_context(SqliteLedger(desk.ledger))
+        ledger = await stack.enter_async_context(open_ledger(desk.ledger))
         wiring = Wiring(desk.api, ledger, desk.budget, stack, tries=order.api_max_retries + 1)
         line = await wiring.line(desk.endpoint, "rollouts")
         spent = lambda: (line.chat.n_paid, desk.budget.spent_usd)  # noqa: E731

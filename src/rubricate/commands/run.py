@@ -18,7 +18,7 @@ from rubricate.commands.progress import RunProgress
 from rubricate.commands.session import Interrupted, in_loop
 from rubricate.domain.identity import key_of
 from rubricate.errors import DataError, RunError, SettingsError
-from rubricate.llm.sqlite import SqliteLedger
+from rubricate.llm.store import Place, open_ledger
 from rubricate.report.page import write_report
 from rubricate.report.terminal import print_summary
 from rubricate.runs.folder import CONFIG, REPORT, SUMMARY, RunFolder, create
@@ -29,7 +29,7 @@ from rubricate.runs.summary import Summary, summarize, summary_json
 from rubricate.runs.writing import replacing, writing
 from rubricate.samples import SAMPLE, sample_pool
 from rubricate.settings.loading import load_settings, settings_of_file, yaml_of
-from rubricate.settings.opening import Opened, check_reach, identity_of, ledger_path, opened
+from rubricate.settings.opening import Opened, check_reach, identity_of, ledger_place, opened, pinned
 from rubricate.settings.schema import Settings
 from rubricate.settings.secrets import environment
 
@@ -66,7 +66,7 @@ def settings_for(order: Order) -> tuple[Settings, Path | None]:
     else:
         folder = folder_of(settings)
         if not (order.resume and folder.exists()):
-            return settings, None
+            return pinned(settings, environment()), None
     return _resumed(folder, order.overrides), folder
 
 
@@ -135,7 +135,7 @@ def run(order: Order, console: Console) -> int:
             raise RunError(f"{folder} exists already: choose another files.output_dir, or add --resume")
         with intake_of(settings) as intake:
             keys = record_keys(intake, identity, initial)
-            watermark = in_loop(_watermark(ledger_path(settings), keys))
+            watermark = in_loop(_watermark(ledger_place(settings, env), keys))
             create(folder, config=yaml_of(settings), intake=intake, verdicts_up_to=watermark)
     else:
         with replacing(folder / CONFIG) as draft:
@@ -157,14 +157,14 @@ def run(order: Order, console: Console) -> int:
     return FAILED if summary.by_state.get("failed") else DONE
 
 
-async def _watermark(path: Path, keys: Sequence[str]) -> int:
+async def _watermark(place: Place, keys: Sequence[str]) -> int:
     """The latest verdict that a run of these records may look up.
 
     Fixed for good when such a run is first begun: verdicts that it left itself would change what is asked
     where some criteria stayed unjudged. So the same run again, in another folder, is a replay: it costs
     nothing and finds the same, byte for byte.
     """
-    async with SqliteLedger(path) as ledger:
+    async with open_ledger(place) as ledger:
         name = f"watermark of run {key_of('run', keys)}"
         fixed = await ledger.fact(name)
         if fixed is not None:
@@ -188,7 +188,7 @@ async def _work(
         settings,
         env,
         folder.path,
-        ledger_path=ledger_path(settings),
+        place=ledger_place(settings, env),
         verdicts_up_to=folder.origin.verdicts_up_to,
         say=lambda line: console.print(line, markup=False, highlight=False),
     ) as plant:

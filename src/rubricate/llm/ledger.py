@@ -49,8 +49,9 @@ class Ledger(Protocol):
 
     async def claim(self, key: str) -> bool:
         """Whether the request of this key may be paid for here: no other opened ledger, in whatever process
-        or on whatever machine, has a claim on it. Given back by `release`, or by the death of the process.
-        Whoever gets one looks into the ledger again: the reply may just have been kept.
+        or on whatever machine, has a claim on it. Given back by `release`, by the death of the process, and
+        when the caller is cancelled before it is told. Whoever gets one looks into the ledger again: the
+        reply may just have been kept.
         """
         ...
 
@@ -103,6 +104,7 @@ class LedgerChat:
     def __init__(self, inner: Chat, ledger: Ledger):
         self._inner, self._ledger = inner, ledger
         self._followers: dict[str, list[asyncio.Future[Reply | RubricateError | None]]] = {}
+        self._claimed: set[str] = set()
         self._late: set[asyncio.Task[None]] = set()
         self.n_paid = 0
         self.n_reused = 0
@@ -130,42 +132,47 @@ class LedgerChat:
 
     async def _lead(self, key: str, request: Request) -> Reply:
         self._followers[key] = []
-        reply, is_claimed = None, False
+        reply = None
         try:
             reply = await self._known(key)
-            is_claimed = reply is None
             if reply is not None:
                 self.n_reused += 1
             else:
                 reply = await self._paid(request)
                 reply = await self._kept(key, reply, request.model)
         except RubricateError as error:
-            if is_claimed:
-                await self._ledger.release(key)
             self._settle(key, error)
+            await self._give_back(key)
             raise
         except BaseException:
-            self._end_late(key, reply, request.model, is_claimed=is_claimed)
+            self._end_late(key, reply, request.model)
             raise
-        if is_claimed:
-            await self._ledger.release(key)
         self._settle(key, reply)
+        await self._give_back(key)
         return reply
 
     async def _known(self, key: str) -> Reply | None:
         """The reply of the ledger; or None, and then the claim to pay for it is ours. While another process
         has it, its reply is waited for: who dies in between loses the claim, and the next one gets it."""
+        reply = await self._ledger.reply(key)
         pause_s = _FIRST_GLANCE_S
-        while not await self._ledger.claim(key):
-            reply = await self._ledger.reply(key)
-            if reply is not None:
-                return reply
+        while reply is None and not await self._ledger.claim(key):
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
-        reply = await self._ledger.reply(key)
-        if reply is not None:
-            await self._ledger.release(key)
+            reply = await self._ledger.reply(key)
+        if reply is None:
+            self._claimed.add(key)
+            reply = await self._ledger.reply(key)
+            if reply is not None:
+                await self._give_back(key)
         return reply
+
+    async def _give_back(self, key: str) -> None:
+        """Gives the claim back, if there is one. A ledger that cannot be told any more has none either."""
+        if key in self._claimed:
+            self._claimed.remove(key)
+            with suppress(RubricateError):
+                await self._ledger.release(key)
 
     async def _paid(self, request: Request) -> Reply:
         if self._ledger.failure is not None:
@@ -182,16 +189,13 @@ class LedgerChat:
         except (RunError, DataError):
             return reply
 
-    def _end_late(self, key: str, reply: Reply | None, model: str, *, is_claimed: bool) -> None:
+    def _end_late(self, key: str, reply: Reply | None, model: str) -> None:
         """Whoever asked is gone. A reply that is there is paid: it is kept before anyone else may ask for it,
         and then the claim is given back."""
 
         async def end() -> None:
-            kept = None if reply is None else await self._kept(key, reply, model)
-            if is_claimed:
-                with suppress(RunError, DataError):  # closed meanwhile, and all its claims with it
-                    await self._ledger.release(key)
-            self._settle(key, kept)
+            self._settle(key, None if reply is None else await self._kept(key, reply, model))
+            await self._give_back(key)
 
         task = asyncio.create_task(end())
         self._late.add(task)

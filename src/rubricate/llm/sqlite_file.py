@@ -74,7 +74,7 @@ class SqliteFile:
         self._seen: dict[Path, os.stat_result] = {}
         with told(path), ExitStack() as opened:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._writer = opened.enter_context(closing(self._connected()))
+            self.writer = opened.enter_context(closing(self._connected()))
             self._prepare(durability)
             self.reader = opened.enter_context(closing(self._connected()))
             self._watch()
@@ -84,7 +84,7 @@ class SqliteFile:
         """Closes both connections; the last one to close folds the write-ahead log into the file."""
         with told(self.path):
             self.reader.close()
-            self._writer.close()
+            self.writer.close()
 
     def commit(self, batch: Batch) -> None:
         """Writes a batch. When this returns, the batch survives the death of the process (and that of
@@ -98,17 +98,17 @@ class SqliteFile:
         replies = [(key, model, now, self._packer.pack(text)) for key, model, text in batch.replies]
         verdicts = [(key, now, self._packer.pack(text)) for key, text in batch.verdicts]
         facts = [(key, now, text) for key, text in batch.facts]
-        with told(self.path), _transaction(self._writer):
-            before = self._writer.total_changes
-            self._writer.executemany(
+        with told(self.path), transaction(self.writer):
+            before = self.writer.total_changes
+            self.writer.executemany(
                 "INSERT OR IGNORE INTO reply (key, model, written_at, value) VALUES (?, ?, ?, ?)", replies
             )
-            if self._writer.total_changes - before < len(replies):
+            if self.writer.total_changes - before < len(replies):
                 batch.earlier = self._earlier(replies)
-            self._writer.executemany(
+            self.writer.executemany(
                 "INSERT OR IGNORE INTO verdict (key, written_at, value) VALUES (?, ?, ?)", verdicts
             )
-            self._writer.executemany(
+            self.writer.executemany(
                 "INSERT INTO fact (key, written_at, value) VALUES (?, ?, ?)"
                 " ON CONFLICT (key) DO UPDATE SET written_at = excluded.written_at, value = excluded.value",
                 facts,
@@ -118,7 +118,7 @@ class SqliteFile:
 
     def _earlier(self, replies: list[tuple[bytes, str, int, bytes]]) -> dict[bytes, bytes]:
         kept = "SELECT value FROM reply WHERE key = ?"
-        values = {key: self._writer.execute(kept, (key,)).fetchall()[0][0] for key, *_ in replies}
+        values = {key: self.writer.execute(kept, (key,)).fetchall()[0][0] for key, *_ in replies}
         return {key: values[key] for key, _, _, value in replies if values[key] != value}
 
     def _connected(self) -> sqlite3.Connection:
@@ -132,15 +132,15 @@ class SqliteFile:
     def _prepare(self, durability: Durability) -> None:
         if self._is_new():
             self._use_log()
-            with _transaction(self._writer):
+            with transaction(self.writer):
                 if self._is_new():
                     for table in _TABLES:
-                        self._writer.execute(table)
-                    self._writer.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-                    self._writer.execute(f"PRAGMA user_version = {FORMAT}")
+                        self.writer.execute(table)
+                    self.writer.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+                    self.writer.execute(f"PRAGMA user_version = {FORMAT}")
         self._check_format()
         self._use_log()
-        self._writer.execute(f"PRAGMA synchronous = {'FULL' if durability == 'full' else 'NORMAL'}")
+        self.writer.execute(f"PRAGMA synchronous = {'FULL' if durability == 'full' else 'NORMAL'}")
 
     def _is_new(self) -> bool:
         return (
@@ -165,7 +165,7 @@ class SqliteFile:
         deadline = time.monotonic() + self._patience_s
         while True:
             try:
-                (mode,) = self._writer.execute("PRAGMA journal_mode = WAL").fetchone()
+                (mode,) = self.writer.execute("PRAGMA journal_mode = WAL").fetchone()
             except sqlite3.OperationalError as error:
                 if not error.sqlite_errorname.startswith("SQLITE_BUSY") or time.monotonic() > deadline:
                     raise
@@ -179,7 +179,7 @@ class SqliteFile:
             return
 
     def _number(self, question: str) -> int:
-        return int(self._writer.execute(question).fetchall()[0][0])
+        return int(self.writer.execute(question).fetchall()[0][0])
 
     def _watch(self) -> None:
         """Makes sure that what was written stands in the files that bear the ledger's name.
@@ -242,7 +242,8 @@ def in_words(path: Path, error: sqlite3.Error) -> RubricateError:
 
 
 @contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """All or nothing of what the block writes."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from rubricate.errors import DataError, SettingsError
+from rubricate.llm.store import Place, is_database
 from rubricate.settings.schema import Settings
 
 CONFIGS = Path(__file__).parent / "configs"
@@ -55,7 +56,7 @@ def composed(
         with initialize_config_dir(str(root), version_base=None):
             config = OmegaConf.to_container(compose(name, overrides=plain), resolve=True)
     except (HydraException, OmegaConfBaseException) as failure:
-        raise SettingsError(_first_line(failure)) from None
+        raise SettingsError(_told(failure, plain)) from None
     if not isinstance(config, dict):
         raise SettingsError(f"the config {config_name!r} is not a mapping")
     return {str(key): value for key, value in config.items()}
@@ -71,7 +72,7 @@ def settings_of(config: dict[str, Any], source: str = "the config") -> Settings:
         if key not in known_keys():
             raise SettingsError(f"unknown key {key!r} in {source}; {_nearest(key, known_keys())}")
     try:
-        return msgspec.convert(config, Settings, strict=True)
+        return msgspec.convert(config, Settings, strict=True, dec_hook=_read)
     except msgspec.ValidationError as problem:
         text, _, place = str(problem).partition(" - at `$.")
         key = place.rstrip("`") or "the config"
@@ -97,21 +98,30 @@ def settings_of_file(path: Path, overrides: Sequence[str] = ()) -> Settings:
         raise DataError(path, f"cannot be read: {_first_line(failure)}") from None
     if not OmegaConf.is_dict(config):
         raise DataError(path, "is not a config")
+    plain = [_plain(text) for text in overrides]
     try:
-        for override in OverridesParser.create().parse_overrides([_plain(text) for text in overrides]):
+        for override in OverridesParser.create().parse_overrides(plain):
             OmegaConf.update(config, override.key_or_group, override.value())
-        plain = OmegaConf.to_container(config, resolve=True)
+        resolved = OmegaConf.to_container(config, resolve=True)
     except (HydraException, OmegaConfBaseException) as failure:
-        raise SettingsError(_first_line(failure)) from None
-    assert isinstance(plain, dict), "a mapping stays one"
-    return settings_of({str(key): value for key, value in plain.items()}, str(path))
+        raise SettingsError(_told(failure, plain)) from None
+    assert isinstance(resolved, dict), "a mapping stays one"
+    return settings_of({str(key): value for key, value in resolved.items()}, str(path))
 
 
 def yaml_of(settings: Settings) -> str:
     """The settings as YAML, every key, in the order of the schema. They never hold a secret."""
     from omegaconf import OmegaConf
 
-    return OmegaConf.to_yaml(OmegaConf.create(msgspec.to_builtins(settings)))
+    return OmegaConf.to_yaml(OmegaConf.create(msgspec.to_builtins(settings, enc_hook=str)))
+
+
+def _read(type: type, value: object) -> Place:
+    """The one kind of value that msgspec does not know; no error repeats it, for it may hold a password."""
+    assert type is Place
+    if not isinstance(value, str):
+        raise ValueError("is neither a file nor the URL of a database")
+    return Place.parse(value)
 
 
 @cache
@@ -151,7 +161,23 @@ def _plain(override: str) -> str:
     sections = {name.rsplit(".", 1)[0] for name in known_keys() if "." in name}
     if key not in known_keys() and key not in sections:
         raise SettingsError(f"unknown key {key!r}; {_nearest(key, known_keys())}")
-    return override.lstrip("+")
+    written = override.lstrip("+")
+    if key == "ledger" and is_database(value := written.partition("=")[2]):
+        # Hydra's grammar would stumble over the signs of a URL, and repeat it with its password.
+        return f"ledger='{_quoted(value)}'"
+    return written
+
+
+def _quoted(value: str) -> str:
+    """What stands between single quotes in Hydra's grammar: only before a quote does a backslash count."""
+    return re.sub(r"(\\*)('|$)", lambda end: 2 * end[1] + (f"\\{end[2]}" if end[2] else ""), value)
+
+
+def _told(failure: BaseException, overrides: Sequence[str]) -> str:
+    """What Hydra says, without the URL of a database that it may repeat."""
+    if any(override.startswith("ledger='") and "${" in override for override in overrides):
+        return "ledger: the ${...} in it cannot be resolved; write $ in a password as %24"
+    return _first_line(failure)
 
 
 def _nearest(name: str, names: frozenset[str] | Sequence[str]) -> str:

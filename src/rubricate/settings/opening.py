@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import msgspec
+
 from rubricate.domain.conversation import Pool
 from rubricate.domain.identity import key_of
 from rubricate.domain.record import Step
@@ -21,13 +23,13 @@ from rubricate.llm.prices import Prices, known_prices
 from rubricate.llm.sense import Sense
 from rubricate.llm.server import Server
 from rubricate.llm.servers import Tenant, must_be_installed, serve_roles
-from rubricate.llm.sqlite import SqliteLedger
+from rubricate.llm.store import Place, open_ledger
 from rubricate.runs.pipeline import Memory, Plant
 from rubricate.runs.plan import Shape
 from rubricate.runs.refinement import Rules
 from rubricate.runs.rollouts import fill_up, models_of
 from rubricate.settings.schema import OFFLINE, Role, Settings
-from rubricate.settings.secrets import Access, access
+from rubricate.settings.secrets import LEDGER_SECRETS, Access, access, ledger_of
 from rubricate.settings.wiring import Line, Wiring
 from rubricate.steps.asking import Heard, Manner, template, unheard
 from rubricate.steps.crew import (
@@ -42,7 +44,7 @@ from rubricate.steps.crew import (
 from rubricate.steps.roles import Grader, Judge, Proposer
 from rubricate.steps.sample import Sampling
 
-LEDGER = Path("workflow_outs") / "ledger.sqlite"
+LEDGER = Place(Path("workflow_outs") / "ledger.sqlite")
 
 _STEPS: Mapping[Role, tuple[Step, ...]] = {
     "proposer": ("propose", "refine"),
@@ -202,7 +204,7 @@ async def opened(
     env: Mapping[str, str],
     folder: Path,
     *,
-    ledger_path: Path,
+    place: Place,
     verdicts_up_to: int,
     say: Callable[[str], None],
 ) -> AsyncIterator[Opened]:
@@ -218,7 +220,7 @@ async def opened(
     budget = Budget(prices, max_calls=limits.max_calls, max_cost_usd=limits.max_cost_usd)
     budget.check(asked_models(settings))
     async with AsyncExitStack() as stack:
-        ledger = await stack.enter_async_context(SqliteLedger(ledger_path))
+        ledger = await stack.enter_async_context(open_ledger(place))
         servers = await stack.enter_async_context(
             serve_roles(_tenants(settings), folder, secrets=_key_names(settings), say=say)
         )
@@ -243,9 +245,26 @@ def default_in_flight(settings: Settings) -> int:
     return max(1, min(_MOST_BY_BATCH, _QUESTIONS_BY_BATCH // responses))
 
 
-def ledger_path(settings: Settings) -> Path:
-    """Where paid replies are kept."""
-    return Path(settings.ledger) if settings.ledger else LEDGER
+def ledger_place(settings: Settings, env: Mapping[str, str]) -> Place:
+    """Where paid replies are kept, with the password that the environment has for it.
+
+    Raises:
+        SettingsError: the variable RUBRICATE_LEDGER names no ledger.
+    """
+    return (settings.ledger or LEDGER).with_access(env, ledger_of(env))
+
+
+def pinned(settings: Settings, env: Mapping[str, str]) -> Settings:
+    """The settings of a run that begins: what the environment says of the ledger becomes part of them, but
+    for the password, so that the run finds its ledger again whatever the environment says then.
+
+    Raises:
+        SettingsError: the variable RUBRICATE_LEDGER names no ledger.
+    """
+    said = ledger_of(env)
+    if settings.ledger is not None or said is None:
+        return settings
+    return msgspec.structs.replace(settings, ledger=said.without_secret())
 
 
 def role_access(settings: Settings, env: Mapping[str, str], role: str) -> Access:
@@ -267,7 +286,7 @@ def _tenants(settings: Settings) -> Sequence[Tenant]:
 def _key_names(settings: Settings) -> tuple[str, ...]:
     """The environment variables that hold keys: no local server gets to see them."""
     own = (settings.api.proposer_key_env, settings.api.verifier_key_env, settings.api.judge_key_env)
-    return ("LITELLM_KEY", "OPENAI_API_KEY", *(name for name in own if name))
+    return ("LITELLM_KEY", "OPENAI_API_KEY", *LEDGER_SECRETS, *(name for name in own if name))
 
 
 async def _crews(

@@ -17,11 +17,11 @@ from rubricate.llm.chat import Chat
 from rubricate.llm.endpoint import Endpoint
 from rubricate.llm.server import Server
 from rubricate.llm.servers import serve_roles
-from rubricate.llm.sqlite import SqliteLedger
+from rubricate.llm.store import open_ledger
 from rubricate.settings.opening import (
     _key_names,
     _tenants,
-    ledger_path,
+    ledger_place,
     local_models,
     manner_of,
     offline_grader,
@@ -93,7 +93,7 @@ class Roles:
 
     async def _opened(self) -> Wiring:
         if self._wiring is None:
-            ledger = await self._stack.enter_async_context(SqliteLedger(ledger_path(self.settings)))
+            ledger = await self._stack.enter_async_context(open_ledger(ledger_place(self.settings, self.env)))
             self._wiring = Wiring(self.settings.api, ledger, self.budget, self._stack)
         return self._wiring
 

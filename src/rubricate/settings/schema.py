@@ -9,6 +9,7 @@ import msgspec
 
 from rubricate.domain.selection import Policy
 from rubricate.llm.engines import LlamaCppSettings, VllmSettings
+from rubricate.llm.store import Place
 from rubricate.llm.wires.wire import Client
 from rubricate.runs.standing import Coverage
 
@@ -147,7 +148,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     gate: Gate
     rollouts: Rollouts
     budget: BudgetLimits
-    ledger: str | None
+    ledger: Place | None
     random_seed: int
     resume: Resume
 

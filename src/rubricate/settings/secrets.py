@@ -1,4 +1,4 @@
-"""Keys and base URLs of endpoints: the one place that reads the environment and `.env`."""
+"""Keys and base URLs of endpoints, and the ledger: the one place that reads the environment and `.env`."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from pathlib import Path
 import msgspec
 
 from rubricate.errors import SettingsError
+from rubricate.llm.store import Place
 
 LITELLM_DEFAULT = "http://localhost:4000"
 OPENAI_DEFAULT = "https://api.openai.com/v1"
+LEDGER_VARIABLE = "RUBRICATE_LEDGER"
+LEDGER_SECRETS = (LEDGER_VARIABLE, "PGPASSWORD")
 
 
 class Access(msgspec.Struct, frozen=True):
@@ -62,3 +65,16 @@ def access(
         shared_url, shared_key = env.get("LITELLM_BASE_URL", LITELLM_DEFAULT), "LITELLM_KEY"
     name = own_key_env or (shared_key if own_url is None and shared_key in env else None)
     return Access(own_url or base_url or shared_url, env[name] if name else None, name)
+
+
+def ledger_of(env: Mapping[str, str]) -> Place | None:
+    """The ledger that RUBRICATE_LEDGER names: a file or a URL, which may hold the password. None if unset.
+
+    Raises:
+        SettingsError: it names none.
+    """
+    written = env.get(LEDGER_VARIABLE)
+    try:
+        return Place.parse(written) if written else None
+    except ValueError as mistake:
+        raise SettingsError(f"the environment variable {LEDGER_VARIABLE} {mistake}") from None
