@@ -15,7 +15,9 @@ _QUIET_S = 10.0
 class RunProgress:
     """Counts finished prompts and shows them, with calls and money; use it in a `with`."""
 
-    def __init__(self, console: Console, total: int, spent: Callable[[], tuple[int, float]]):
+    def __init__(
+        self, console: Console, total: int, spent: Callable[[], tuple[int, float]], finished_before: int = 0
+    ):
         self._console, self._total, self._spent = console, total, spent
         self._states: Counter[str] = Counter()
         self._last = time.monotonic()
@@ -30,6 +32,8 @@ class RunProgress:
             refresh_per_second=8,
         )
         self._task = self._live.add_task("prompts", total=total, told="")
+        if finished_before:
+            self.add("finished before", finished_before)
 
     def __enter__(self) -> RunProgress:
         self._live.start()

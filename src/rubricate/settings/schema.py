@@ -13,6 +13,7 @@ from rubricate.llm.store import Place
 from rubricate.llm.wires.wire import Client
 
 Backend = Literal["api", "vllm", "llamacpp"]
+Engine = Literal["local", "ray"]
 AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
 NotNegative = Annotated[int, msgspec.Meta(ge=0)]
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
@@ -28,6 +29,7 @@ class Files(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     initial_rubrics: str | None
     responses_file: str | None
     output_dir: str | None
+    rows_per_shard: AtLeastOne | None
 
 
 class Workflow(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -116,6 +118,14 @@ class Resume(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     path: str | None
 
 
+class RaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`ray.*`"""
+
+    address: str | None
+    workers: AtLeastOne | None
+    cpus_per_worker: Annotated[float, msgspec.Meta(ge=0)]
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """All settings of a run."""
 
@@ -130,6 +140,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     rollouts: Rollouts
     budget: BudgetLimits
     ledger: Place | None
+    engine: Engine
+    ray: RaySettings
     random_seed: int
     resume: Resume
 

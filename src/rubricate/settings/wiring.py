@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from typing import Protocol
 from urllib.parse import urlsplit
 
 import msgspec
@@ -62,9 +63,37 @@ class Line:
 
     endpoint: Endpoint
     chat: LedgerChat
-    throttle: ThrottledChat
     retry: RetryChat
     http: HttpChat
+
+
+class Limits(Protocol):
+    """The links that keep an account's limits: how fast, and for how much."""
+
+    def paced(self, inner: Chat, line: str) -> Chat:
+        """A chat around another that keeps to the speed allowed on this line (one endpoint)."""
+        ...
+
+    def paid(self, inner: Chat) -> Chat:
+        """A chat around another that keeps to the budget, which all lines share."""
+        ...
+
+
+@dataclass
+class OwnLimits:
+    """The limits of the settings, kept by this process."""
+
+    api: Api
+    budget: Budget
+
+    def paced(self, inner: Chat, line: str) -> Chat:
+        """Throttled, each line for itself."""
+        api = self.api
+        return ThrottledChat(inner, api.workers, rpm=api.requests_per_minute, tpm=api.tokens_per_minute)
+
+    def paid(self, inner: Chat) -> Chat:
+        """Paid from the one budget."""
+        return BudgetChat(inner, self.budget)
 
 
 class Wiring:
@@ -73,8 +102,8 @@ class Wiring:
     `tries` bounds how often a question is asked that may itself be the reason for its failure.
     """
 
-    def __init__(self, api: Api, ledger: Ledger, budget: Budget, opened: AsyncExitStack, *, tries: int = 3):
-        self._api, self._ledger, self._budget, self._opened = api, ledger, budget, opened
+    def __init__(self, api: Api, ledger: Ledger, limits: Limits, opened: AsyncExitStack, *, tries: int = 3):
+        self._api, self._ledger, self._limits, self._opened = api, ledger, limits, opened
         self._tries = tries
         self.lines: dict[Endpoint, Line] = {}
 
@@ -94,16 +123,9 @@ class Wiring:
         await self._opened.enter_async_context(http)
         is_openai = urlsplit(endpoint.base_url).hostname == "api.openai.com"
         answering: Chat = PlainNames(http, "openai/") if is_openai else http
-        throttle = ThrottledChat(
-            answering if server is None else ServedChat(answering, server),
-            api.workers,
-            rpm=api.requests_per_minute,
-            tpm=api.tokens_per_minute,
-        )
+        paced = self._limits.paced(answering if server is None else ServedChat(answering, server), name)
         retry = RetryChat(
-            throttle, patience_s=api.patience_s, first_patience_s=_FIRST_PATIENCE_S, tries=self._tries
+            paced, patience_s=api.patience_s, first_patience_s=_FIRST_PATIENCE_S, tries=self._tries
         )
         circuit = CircuitChat(retry, name)
-        return Line(
-            endpoint, LedgerChat(BudgetChat(circuit, self._budget), self._ledger), throttle, retry, http
-        )
+        return Line(endpoint, LedgerChat(self._limits.paid(circuit), self._ledger), retry, http)
