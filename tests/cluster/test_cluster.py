@@ -17,6 +17,8 @@ import pytest
 from tests.cluster.nodes import ROOT, SOURCE, Nodes, command_of, until
 from tests.served import KEY, Desk, Served, results, rows, run_here, states, write_pool
 
+pytestmark = pytest.mark.xdist_group("cluster")  # one cluster for all, whatever runs in parallel
+
 N_PROMPTS = 24
 COMMON = ("files.responses_file=../pool.json", "api.structured_output=off", "api.workers=6")
 
@@ -28,15 +30,20 @@ def ray(nodes: Nodes) -> tuple[str, ...]:
     return ("engine=ray", f"ray.address='{nodes.address}'")
 
 
-def whole(desk: Desk, *overrides: str) -> tuple[dict[str, bytes], int]:
-    """The results of an unbroken local run, and how many calls it took."""
+_WHOLE: list[tuple[dict[str, bytes], int]] = []
+
+
+def whole(desk: Desk) -> tuple[dict[str, bytes], int]:
+    """The results of an unbroken local run, made once, and how many calls it took."""
     write_pool(desk.path / "pool.json", rows(N_PROMPTS, 4))
-    with Served() as server:
-        desk.ask(server)
-        folder = desk.move("whole")
-        outcome = run_here(*COMMON, *overrides)
-        assert outcome.code == 0, outcome.text
-        return results(folder), server.n_requests
+    if not _WHOLE:
+        with Served() as server:
+            desk.ask(server)
+            folder = desk.move("whole")
+            outcome = run_here(*COMMON, "ledger=whole.sqlite")
+            assert outcome.code == 0, outcome.text
+            _WHOLE.append((results(folder), server.n_requests))
+    return _WHOLE[0]
 
 
 @contextmanager
@@ -95,30 +102,6 @@ def test_a_killed_worker_costs_its_calls_in_flight_at_most(desk, ray, nodes):
         assert "died; its" in outcome.text
         assert results(folder) == expected
         assert n_calls <= server.n_requests <= n_calls + in_flight[0] + 1
-
-
-def test_a_killed_node_costs_its_calls_in_flight_at_most(desk, ray, nodes, database, postgres_server):
-    """One node of the cluster gone in the middle, with the ledger in PostgreSQL: the other does the rest."""
-    desk.patch.setenv("RUBRICATE_LEDGER", postgres_server.url(database))
-    expected, n_calls = whole(desk, "ledger=local.sqlite")
-    served = Served(latency_s=0.03)
-    with served as server:
-        desk.ask(server)
-        folder = desk.move("ray")
-        in_flight: list[int] = []
-
-        def kill() -> None:
-            served.until(lambda server: server.n_requests > n_calls // 4, 60)
-            in_flight.append(server.in_flight)
-            nodes.kill_node()
-
-        with meanwhile(kill):
-            outcome = run_here(*COMMON, *ray)
-        assert outcome.code == 0, outcome.text
-        assert "died; its" in outcome.text
-        assert results(folder) == expected
-        assert n_calls <= server.n_requests <= n_calls + in_flight[0] + 1
-    assert postgres_server.query(database, "SELECT count(*) FROM rubricate.reply")[0][0] == n_calls
 
 
 def test_the_budget_is_one_for_all_workers(desk, ray):
@@ -287,3 +270,43 @@ def test_prompts_that_fail_are_failed_there_too(desk, ray):
             said[name] = results(folder)
             assert states(folder)["p3"] == "failed"
     assert said["local"] == said["ray"]
+
+
+def test_responses_are_sampled_and_judged_there_too(desk, ray):
+    """Pools that are filled up on the spot, a judge, and criteria in chunks: the same bytes."""
+    write_pool(desk.path / "pool.json", [{"id": f"e{n}", "prompt": f"Say something {n}."} for n in range(5)])
+    asked = ("rollouts.models=[a,b,c]", "gate.judge=judge", "grade.criteria_per_call=2")
+    said = {}
+    for name, overrides in (("local", ()), ("ray", ray)):
+        with Served() as server:
+            desk.ask(server)
+            folder = desk.move(name)
+            outcome = run_here(*COMMON, *asked, *overrides, f"ledger={name}.sqlite")
+            assert outcome.code == 0, outcome.text
+            said[name] = (results(folder), server.n_requests)
+            assert len((folder / "sampled.jsonl").read_bytes().splitlines()) == 5
+    assert said["local"] == said["ray"]
+
+
+def test_a_killed_node_costs_its_calls_in_flight_at_most(desk, ray, nodes, database, postgres_server):
+    """One node of the cluster gone in the middle, with the ledger in PostgreSQL: the other does the rest."""
+    expected, n_calls = whole(desk)
+    desk.patch.setenv("RUBRICATE_LEDGER", postgres_server.url(database))
+    served = Served(latency_s=0.03)
+    with served as server:
+        desk.ask(server)
+        folder = desk.move("ray")
+        in_flight: list[int] = []
+
+        def kill() -> None:
+            served.until(lambda server: server.n_requests > n_calls // 4, 60)
+            in_flight.append(server.in_flight)
+            nodes.kill_node()
+
+        with meanwhile(kill):
+            outcome = run_here(*COMMON, *ray)
+        assert outcome.code == 0, outcome.text
+        assert "died; its" in outcome.text
+        assert results(folder) == expected
+        assert n_calls <= server.n_requests <= n_calls + in_flight[0] + 1
+    assert postgres_server.query(database, "SELECT count(*) FROM rubricate.reply")[0][0] == n_calls
