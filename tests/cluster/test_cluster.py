@@ -20,7 +20,10 @@ from tests.served import KEY, Desk, Served, results, rows, run_here, states, wri
 pytestmark = pytest.mark.xdist_group("cluster")  # one cluster for all, whatever runs in parallel
 
 N_PROMPTS = 24
-COMMON = ("files.responses_file=../pool.json", "api.structured_output=off", "api.workers=6")
+WORKERS = 6
+LOST = 2 * WORKERS
+"""Calls that a kill may cost: as many as are in flight, and as many replies on their way into the ledger."""
+COMMON = ("files.responses_file=../pool.json", "api.structured_output=off", f"api.workers={WORKERS}")
 
 
 @pytest.fixture
@@ -78,7 +81,7 @@ def test_the_results_are_those_of_the_local_engine(desk, ray, n_workers):
         outcome = run_here(*COMMON, *ray, f"ray.workers={n_workers}")
         assert outcome.code == 0, outcome.text
         assert results(folder) == expected
-        assert (server.n_requests, server.peak <= 6) == (n_calls, True)
+        assert (server.n_requests, server.peak <= WORKERS) == (n_calls, True)
     assert f"{n_workers} worker" in outcome.text
 
 
@@ -89,11 +92,9 @@ def test_a_killed_worker_costs_its_calls_in_flight_at_most(desk, ray, nodes):
     with served as server:
         desk.ask(server)
         folder = desk.move("ray")
-        in_flight: list[int] = []
 
         def kill() -> None:
             served.until(lambda server: server.n_requests > n_calls // 4, 60)
-            in_flight.append(server.in_flight)
             os.kill(nodes.workers()[0], signal.SIGKILL)
 
         with meanwhile(kill):
@@ -101,7 +102,7 @@ def test_a_killed_worker_costs_its_calls_in_flight_at_most(desk, ray, nodes):
         assert outcome.code == 0, outcome.text
         assert "died; its" in outcome.text
         assert results(folder) == expected
-        assert n_calls <= server.n_requests <= n_calls + in_flight[0] + 1
+        assert n_calls <= server.n_requests <= n_calls + LOST
 
 
 def test_the_budget_is_one_for_all_workers(desk, ray):
@@ -112,12 +113,12 @@ def test_the_budget_is_one_for_all_workers(desk, ray):
         desk.ask(server)
         folder = desk.move("ray")
         outcome = run_here(*COMMON, *ray, "budget.max_calls=100")
-        assert outcome.code == 3 and 94 <= server.n_requests <= 100, outcome.text
+        assert outcome.code == 3 and 100 - LOST <= server.n_requests <= 100, outcome.text
         assert "budget.max_calls" in outcome.text and "resume.path" in outcome.text
         outcome = run_here("engine=local", "budget.max_calls=null", resume=True)
         assert outcome.code == 0, outcome.text
         assert results(folder) == expected
-        assert n_calls <= server.n_requests <= n_calls + 6
+        assert n_calls <= server.n_requests <= n_calls + LOST
 
 
 def test_the_pace_is_one_for_all_workers(desk, ray):
@@ -150,7 +151,7 @@ def test_a_wrong_key_stops_all_workers(desk, ray):
         outcome = run_here(*COMMON, *ray)
         assert outcome.code == 3
         assert "Check the API key" in outcome.text and KEY not in outcome.text
-        assert server.n_requests <= 6
+        assert server.n_requests <= WORKERS
 
 
 def command(*overrides: str) -> subprocess.Popen[str]:
@@ -189,7 +190,6 @@ def test_a_run_that_is_stopped_goes_on(desk, ray, nodes, number):
         served.until(lambda server: server.n_requests > n_calls // 4, 60)
         workers = nodes.workers()
         assert workers
-        in_flight = server.in_flight
         process.send_signal(number)
         told, _ = process.communicate(timeout=60)
         assert process.returncode == (-9 if number == signal.SIGKILL else 128 + number), told
@@ -198,8 +198,7 @@ def test_a_run_that_is_stopped_goes_on(desk, ray, nodes, number):
         outcome = run_here("engine=local", resume=True)
         assert outcome.code == 0, outcome.text
         assert results(folder) == expected
-        slack = 6 if number == signal.SIGKILL else 0  # what was on its way between the look and the kill
-        assert server.n_requests <= n_calls + in_flight + slack
+        assert n_calls <= server.n_requests <= n_calls + LOST
 
 
 def test_no_key_is_written_by_ray(desk, ray, nodes, database, postgres_server):
@@ -296,11 +295,9 @@ def test_a_killed_node_costs_its_calls_in_flight_at_most(desk, ray, nodes, datab
     with served as server:
         desk.ask(server)
         folder = desk.move("ray")
-        in_flight: list[int] = []
 
         def kill() -> None:
             served.until(lambda server: server.n_requests > n_calls // 4, 60)
-            in_flight.append(server.in_flight)
             nodes.kill_node()
 
         with meanwhile(kill):
@@ -308,5 +305,5 @@ def test_a_killed_node_costs_its_calls_in_flight_at_most(desk, ray, nodes, datab
         assert outcome.code == 0, outcome.text
         assert "died; its" in outcome.text
         assert results(folder) == expected
-        assert n_calls <= server.n_requests <= n_calls + in_flight[0] + 1
+        assert n_calls <= server.n_requests <= n_calls + LOST
     assert postgres_server.query(database, "SELECT count(*) FROM rubricate.reply")[0][0] == n_calls
