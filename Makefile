@@ -15,7 +15,7 @@ run: $(RUN)  ## the whole loop on the sample pool, offline
 		models.rubric_generator=offline models.verifier=offline
 
 test: $(DEV) system  ## every test
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 check: $(DEV)  ## format, lint, types, generated pages
 	$(BIN)/ruff format --check $(CODE)

@@ -29,12 +29,25 @@ FLOORS = [
     ["runs", "rewards"],
     ["training", "evaluation", "world"],
     ["report", "settings"],
+    ["cluster"],
     ["commands"],
     ["roof"],
     ["cli"],
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
-HEAVY = ("aiohttp", "numpy", "hydra", "pyarrow", "omegaconf", "jinja2", "zstandard", "pandas", "uvloop")
+HEAVY = (
+    "aiohttp",
+    "numpy",
+    "hydra",
+    "pyarrow",
+    "omegaconf",
+    "jinja2",
+    "zstandard",
+    "pandas",
+    "uvloop",
+    "ray",
+    "fsspec",
+)
 
 
 def room_of(module: str) -> str:

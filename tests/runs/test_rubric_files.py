@@ -12,7 +12,8 @@ from rubricate.domain.conversation import Prompt
 from rubricate.domain.record import PromptRecord
 from rubricate.domain.rubric import Rubric
 from rubricate.errors import DataError
-from rubricate.runs.outputs import dataset_row, official_rubric, rubric_row
+from rubricate.runs.dataset import dataset_row
+from rubricate.runs.outputs import official_rubric, rubric_row
 from rubricate.runs.rubric_files import RubricFile, read_rubrics
 from tests.builders import a_dialogue, a_pool, a_prompt, a_rubric
 

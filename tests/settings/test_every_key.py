@@ -11,6 +11,7 @@ from typing import Any, get_type_hints
 import msgspec
 import pytest
 
+from rubricate.cluster.joining import address_of, site_of
 from rubricate.commands.run import Order, settings_for
 from rubricate.errors import RubricateError, SettingsError
 from rubricate.llm.engines import VllmSettings
@@ -76,6 +77,9 @@ def test_every_key_is_read(desk, read, monkeypatch):
         tenants = _tenants(load_settings("iterative", [*overrides, *both]))
         with pytest.raises(RubricateError, match="ended"):
             asyncio.run(_served(tenants, desk.path))
+    one = {"Alive": True, "NodeManagerAddress": "10.0.0.1", "Resources": {"CPU": 4.0}}
+    ray = load_settings("iterative", ["ray.address=auto", "ray.workers=3"]).ray
+    assert (address_of(ray), site_of(ray, [one], "10.0.0.1").n_workers) == ("auto", 3)
     assert known_keys() - read == set()
 
 

@@ -33,6 +33,8 @@ class RunProgress:
         console: Console,
         total: int,
         spent: Callable[[], tuple[int, float]],
+        finished_before: int = 0,
+        *,
         pending: Callable[[], Pending] = lambda: Pending(0, 0, 0.0),
         what: str = "prompts",
     ):
@@ -51,6 +53,8 @@ class RunProgress:
             refresh_per_second=8,
         )
         self._task = self._live.add_task(what, total=total)
+        if finished_before:
+            self.add("finished before", finished_before)
 
     def __enter__(self) -> RunProgress:
         self._live.start()

@@ -25,7 +25,7 @@ from rubricate.settings.loading import load_settings
 from rubricate.settings.opening import ledger_place, pinned
 from rubricate.settings.schema import Api
 from rubricate.settings.secrets import access, environment, ledger_of
-from rubricate.settings.wiring import Wiring
+from rubricate.settings.wiring import OwnLimits, Wiring
 from rubricate.steps.sample import Sampling
 
 _SEED = 42  # the official sampler draws prompts with this seed
@@ -189,7 +189,9 @@ async def _draw(
     ]
     async with AsyncExitStack() as stack:
         ledger = await stack.enter_async_context(open_ledger(desk.ledger))
-        wiring = Wiring(desk.api, ledger, desk.budget, stack, tries=order.api_max_retries + 1)
+        wiring = Wiring(
+            desk.api, ledger, OwnLimits(desk.api, desk.budget), stack, tries=order.api_max_retries + 1
+        )
         line = await wiring.line(desk.endpoint, "rollouts")
         spent = lambda: (line.chat.n_paid, desk.budget.spent_usd)  # noqa: E731
         with RunProgress(console, len(prompts), spent) as progress:

@@ -6,6 +6,7 @@ import shlex
 import shutil
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ import msgspec
 from rich.console import Console
 from rich.text import Text
 
+from rubricate.cluster.joining import Site
+from rubricate.commands.cluster import joined_for, work_on
 from rubricate.commands.progress import RunProgress
 from rubricate.commands.session import Interrupted, in_loop
 from rubricate.domain.identity import key_of
@@ -127,8 +130,14 @@ def initial_of(settings: Settings) -> RubricFile:
 def run(order: Order, console: Console) -> int:
     """Runs, or goes on with a run; the exit code."""
     settings, begun = settings_for(order)
-    initial, env = initial_of(settings), environment()
+    env = environment()
     check_reach(settings, env)
+    with nullcontext() if settings.engine == "local" else joined_for(settings, env) as site:
+        return _run(order, settings, begun, site, console)
+
+
+def _run(order: Order, settings: Settings, begun: Path | None, site: Site | None, console: Console) -> int:
+    initial, env = initial_of(settings), environment()
     folder, identity = begun or folder_of(settings), identity_of(settings)
     if begun is None:
         if folder.exists():
@@ -144,9 +153,15 @@ def run(order: Order, console: Console) -> int:
     with RunFolder(folder) as open_folder:
         open_folder.keys = keys if begun is None else record_keys(open_folder.intake, identity, initial)
         try:
-            session = in_loop(_work(open_folder, settings, env, initial, console, resumed=begun is not None))
+            if begun is not None:
+                told = f"{open_folder.n_done} of {len(open_folder.keys)} prompts are finished"
+                console.print(f"resuming {folder}: {told}", markup=False)
+            if site is None:
+                session = in_loop(_work(open_folder, settings, env, initial, console))
+            else:
+                session = in_loop(work_on(site, open_folder, settings, env, initial, console))
             session["seconds"] = round(time.monotonic() - started, 1)
-            summary = _concluded(open_folder, session)
+            summary = _concluded(open_folder, session, settings.files.rows_per_shard)
         except (RunError, Interrupted) as stop:
             return _stopped(stop, open_folder, order, console)
         except SettingsError:
@@ -180,10 +195,8 @@ async def _work(
     env: Mapping[str, str],
     initial: RubricFile,
     console: Console,
-    *,
-    resumed: bool,
 ) -> dict[str, Any]:
-    """Works off what is owed; what the session took."""
+    """Works off what is owed in this process; what the session took."""
     async with opened(
         settings,
         env,
@@ -192,13 +205,9 @@ async def _work(
         verdicts_up_to=folder.origin.verdicts_up_to,
         say=lambda line: console.print(line, markup=False, highlight=False),
     ) as plant:
-        total, done = len(folder.keys), folder.n_done
-        if resumed:
-            console.print(f"resuming {folder.path}: {done} of {total} prompts are finished", markup=False)
         spent = lambda: (plant.n_paid, plant.budget.spent_usd)  # noqa: E731
-        with RunProgress(console, total, spent, lambda: plant.pending) as progress:
-            if done:
-                progress.add("finished before", done)
+        waiting = lambda: plant.pending  # noqa: E731
+        with RunProgress(console, len(folder.keys), spent, folder.n_done, pending=waiting) as progress:
             await work_off(folder, plant.plant, initial, lambda record: progress.add(record.state))
         return _session(plant)
 
@@ -218,9 +227,9 @@ def _session(plant: Opened) -> dict[str, Any]:
     }
 
 
-def _concluded(folder: RunFolder, session: dict[str, Any]) -> Summary:
+def _concluded(folder: RunFolder, session: dict[str, Any], rows_per_shard: int | None) -> Summary:
     """Writes all that a finished run leaves, and sums it up."""
-    write_outputs(folder)
+    write_outputs(folder, rows_per_shard)
     summary = summarize(record for _, record in folder.finished())
     summary = msgspec.structs.replace(summary, session=session)
     with replacing(folder.path / SUMMARY) as draft:

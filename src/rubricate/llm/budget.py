@@ -194,13 +194,16 @@ class BudgetChat:
         return reply
 
 
+def n_bytes(request: Request) -> int:
+    """The size of a question, messages and schema."""
+    size = sum(_n_bytes_of(message.role) + _n_bytes_of(message.content) for message in request.messages)
+    return size if request.schema is None else size + len(msgspec.json.encode(request.schema.body))
+
+
 def _prompt_tokens(request: Request) -> int:
-    n_bytes = sum(_n_bytes(message.role) + _n_bytes(message.content) for message in request.messages)
-    if request.schema is not None:
-        n_bytes += len(msgspec.json.encode(request.schema.body))
-    return math.ceil(n_bytes / CHARS_PER_TOKEN)
+    return math.ceil(n_bytes(request) / CHARS_PER_TOKEN)
 
 
-def _n_bytes(text: str) -> int:
+def _n_bytes_of(text: str) -> int:
     """Bytes, not characters: a token of Chinese or Arabic holds about as many bytes as one of English."""
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from importlib.resources import files
@@ -50,6 +51,8 @@ _FACTS = {
     "Gate": "gate.enabled",
     "Seed": "random_seed",
 }
+_ELSEWHERE = re.compile(r"^(?:engine|ledger|ray):.*\n(?:[ ].*\n)*", re.MULTILINE)
+"""Settings that say where a run was made, and nothing of what it found."""
 
 
 def write_report(run_folder: Path, shown_prompts: int = SHOWN_PROMPTS) -> Path:
@@ -66,7 +69,7 @@ def write_report(run_folder: Path, shown_prompts: int = SHOWN_PROMPTS) -> Path:
         summary = summarize(folder.journal)
         records = shortlist(folder.journal, shown_prompts)
         views = joined(records, (folder.pool(place) for place in range(len(folder.intake))))
-    settings = (run_folder / CONFIG).read_text(encoding="utf-8")
+    settings = _ELSEWHERE.sub("", (run_folder / CONFIG).read_text(encoding="utf-8"))
     page = render_page(run_folder.resolve().name, summary, views, settings)
     target = run_folder / REPORT
     draft = target.with_suffix(".tmp")

@@ -163,13 +163,18 @@ def export(
     run_folder: Annotated[Path, typer.Argument(help="The folder of a run.")],
     format: Annotated[str, typer.Option("--format", help="official, dataset or jsonl.")] = "official",
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Where to (default: into the run folder).")
+        str | None,
+        typer.Option("--output", "-o", help="Where to, also s3://... (default: into the run folder)."),
+    ] = None,
+    rows_per_shard: Annotated[
+        int | None,
+        typer.Option("--rows-per-shard", help="The dataset in shards of so many prompts.", min=1),
     ] = None,
 ) -> int:
     """Write the rubrics of a run in the shape that the next tool wants."""
     from rubricate.commands.export import export as write
 
-    return write(run_folder, format, output, console())
+    return write(run_folder, format, output, console(), rows_per_shard)
 
 
 @app.command()

@@ -1,20 +1,18 @@
-"""Records -> the files of a run folder: rubrics.jsonl, dataset/, and the official shapes."""
+"""Records -> the files of a run folder: rubrics.jsonl, scores.jsonl, and the official shapes."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from rubricate.domain.conversation import Pool, Response
 from rubricate.domain.record import NOT_ASKED, PromptRecord, Round, Standing
 from rubricate.domain.rubric import Rubric
-from rubricate.runs.writing import replacing, writing
+from rubricate.runs.writing import replacing
 
 Finished = Iterable[tuple[Pool, PromptRecord]]
-_ROWS_PER_GROUP = 2000
 
 
 def write_rubrics(finished: Finished, path: Path) -> int:
@@ -35,11 +33,11 @@ def rubric_row(pool: Pool, record: PromptRecord, rubric: Rubric) -> dict[str, An
         "id": record.id,
         "prompt": pool.prompt.text,
         "rubrics": [
-            {"id": c.id, "criterion": c.text, "weight": _number(c.weight), "kind": c.kind}
+            {"id": c.id, "criterion": c.text, "weight": as_number(c.weight), "kind": c.kind}
             for c in rubric.criteria
         ],
         "number_of_criteria": len(rubric.criteria),
-        "total_weight": _number(rubric.total_weight),
+        "total_weight": as_number(rubric.total_weight),
         "state": record.state,
         "version": rubric.version,
     }
@@ -72,60 +70,13 @@ def _score_row(id: str, rubric: Rubric, standing: Standing, response: Response) 
         "generator": response.generator,
         "response": response.text,
         "score": standing.score,
-        "raw_score": _number(raw_score(rubric, standing)),
+        "raw_score": as_number(raw_score(rubric, standing)),
         "coverage": standing.coverage,
         "verdicts": {c.id: said[mark] for c, mark in zip(rubric.criteria, standing.marks, strict=True)},
     }
     if not standing.is_asked:
         row["reason"] = "not asked: it could not matter (grade.coverage)"
     return row if response.gold is None else {**row, "gold": response.gold}
-
-
-def write_dataset(finished: Finished, folder: Path) -> int:
-    """`dataset/train.parquet` with the fields of JunkaiZ/Rubrics and the id; how many rows.
-
-    Loads with `datasets.load_dataset(folder)`. Weights are whole numbers unless one is not. Goes through
-    `finished` twice.
-    """
-    import pyarrow as arrow
-    import pyarrow.parquet as parquet
-
-    criterion = arrow.struct([("criterion", arrow.string()), ("weight", arrow.float64())])
-    whole = arrow.struct([("criterion", arrow.string()), ("weight", arrow.int64())])
-    rubrics = (record.rubric for _, record in finished if record.rubric is not None)
-    integral = all(
-        float(criterion.weight).is_integer() for rubric in rubrics for criterion in rubric.criteria
-    )
-    number = arrow.int64() if integral else arrow.float64()
-    schema = arrow.schema(
-        [
-            ("id", arrow.string()),
-            ("prompt", arrow.string()),
-            ("rubrics", arrow.list_(whole if integral else criterion)),
-            ("number_of_criteria", arrow.int64()),
-            ("total_weight", number),
-        ]
-    )
-    with writing(folder):
-        folder.mkdir(exist_ok=True)
-    rows = (dataset_row(pool, record.id, record.rubric) for pool, record in finished if record.rubric)
-    written = 0
-    with replacing(folder / "train.parquet") as draft, parquet.ParquetWriter(draft, schema) as writer:
-        while part := list(islice(rows, _ROWS_PER_GROUP)):
-            writer.write_table(arrow.Table.from_pylist(part, schema=schema))
-            written += len(part)
-    return written
-
-
-def dataset_row(pool: Pool, id: str, rubric: Rubric) -> dict[str, Any]:
-    """One row of the dataset."""
-    return {
-        "id": id,
-        "prompt": pool.prompt.text,
-        "rubrics": [{"criterion": c.text, "weight": _number(c.weight)} for c in rubric.criteria],
-        "number_of_criteria": len(rubric.criteria),
-        "total_weight": _number(rubric.total_weight),
-    }
 
 
 def official_files(finished: Finished) -> dict[str, list[dict[str, Any]]]:
@@ -160,10 +111,10 @@ def official_rubric(pool: Pool, id: str, rubric: Rubric) -> dict[str, Any]:
         "prompt": pool.prompt.text,
         "total_criteria": len(rubric.criteria),
         "criteria": [
-            {"criterion": c.text, "weight": _number(c.weight), "local_id": f"c{number}"}
+            {"criterion": c.text, "weight": as_number(c.weight), "local_id": f"c{number}"}
             for number, c in enumerate(rubric.criteria, 1)
         ],
-        "total_weight": _number(rubric.total_weight),
+        "total_weight": as_number(rubric.total_weight),
     }
 
 
@@ -177,11 +128,11 @@ def _scored(pool: Pool, id: str, rubric: Rubric, played: Round) -> dict[str, Any
                 "prompt_id": id,
                 "response": pool.responses[place[standing.response]].text,
                 "response_idx": place[standing.response],
-                "score": _number(raw_score(rubric, standing)),
+                "score": as_number(raw_score(rubric, standing)),
                 "parsed_answers": {
                     f"c{number}": {
                         "answer": {"+": "yes", "-": "no"}.get(mark),
-                        "weight": _number(criterion.weight),
+                        "weight": as_number(criterion.weight),
                         "criterion_text": criterion.text,
                         "found": mark != "?",
                     }
@@ -210,5 +161,6 @@ def write_official(finished: Finished, folder: Path) -> Iterator[Path]:
         yield path
 
 
-def _number(value: float) -> float | int:
+def as_number(value: float) -> float | int:
+    """A weight as it is written: whole where it is whole."""
     return int(value) if float(value).is_integer() else value

@@ -19,9 +19,11 @@ from rubricate.domain.rubric import Rubric
 from rubricate.errors import AccountError, ChatError, ReplyError
 from rubricate.llm.meter import Meter
 from rubricate.llm.prices import Prices
+from rubricate.runs.dataset import write_dataset
 from rubricate.runs.folder import DATASET, RUBRICS, SCORES, RunFolder
 from rubricate.runs.intake import Intake
-from rubricate.runs.outputs import write_dataset, write_rubrics, write_scores
+from rubricate.runs.outputs import write_rubrics, write_scores
+from rubricate.runs.places import LocalFolder
 from rubricate.runs.refinement import Rules, refine_prompt
 from rubricate.runs.rubric_files import RubricFile
 from rubricate.steps.asking import gathered
@@ -80,27 +82,26 @@ async def work_off(
     async def worker() -> None:
         for place in owed:
             # Filled up anew from the input: what was drawn before is in the ledger, failed draws are owed.
-            pool, memory = folder.pool(place) if plant.fill_up is None else folder.intake[place], Memory()
-            record = await _finish(folder, plant, pool, initial.of(pool.prompt), memory)
-            # First the verdicts, then the line: who is stopped in between replays and stores them again.
-            await plant.remember({key: memory[key] for key in sorted(memory) if memory[key].by != "check"})
+            pool = folder.pool(place) if plant.fill_up is None else folder.intake[place]
+            record = await finish(plant, pool, initial.of(pool.prompt), folder.add_sampled)
             folder.journal.add(msgspec.structs.replace(record, key=keys[place]))
             told(record)
 
     await gathered(worker() for _ in range(min(plant.prompts_in_flight, max(1, len(keys)))))
 
 
-async def _finish(
-    folder: RunFolder, plant: Plant, pool: Pool, initial: Rubric | None, memory: Memory
+async def finish(
+    plant: Plant, pool: Pool, initial: Rubric | None, sampled: Callable[[Pool], None]
 ) -> PromptRecord:
-    """The record of one prompt, whatever becomes of it."""
-    meter = Meter()
+    """The record of one prompt, whatever becomes of it, its key still to be set; its verdicts are
+    remembered. `sampled` is given the pool that was filled up."""
+    meter, memory = Meter(), Memory()
     try:
         if not pool.prompt.text.strip():
             raise ReplyError("the prompt is empty")
         if plant.fill_up is not None:
             pool = await plant.fill_up(pool, meter)
-            folder.add_sampled(pool)
+            sampled(pool)
         record = await refine_prompt(pool, plant.crew(meter, memory), plant.rules, initial)
     except AccountError:
         raise
@@ -115,12 +116,15 @@ async def _finish(
             rubric=initial,
             set_aside=pool.set_aside,
         )
+    # First the verdicts, then the line: who is stopped in between replays and stores them again.
+    await plant.remember({key: memory[key] for key in sorted(memory) if memory[key].by != "check"})
     return msgspec.structs.replace(record, spend=meter.spend(plant.prices))
 
 
-def write_outputs(folder: RunFolder) -> None:
-    """Puts the journal in input order and writes rubrics and scores, as JSON Lines and as a dataset."""
+def write_outputs(folder: RunFolder, rows_per_shard: int | None = None) -> None:
+    """Puts the journal in input order and writes rubrics and scores, as JSON Lines and as a dataset (in one
+    file, or in shards of so many rows)."""
     folder.journal.put_in_order(folder.keys)
     write_rubrics(folder.finished(), folder.path / RUBRICS)
     write_scores(folder.finished(), folder.path / SCORES)
-    write_dataset(folder.finished(), folder.path / DATASET)
+    write_dataset(folder.finished(), LocalFolder(folder.path / DATASET), rows_per_shard)

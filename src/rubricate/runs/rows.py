@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from glob import has_magic
 from json import JSONDecodeError
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from rubricate.errors import DataError, SettingsError
-from rubricate.runs.unpacking import PACKED, unpacked
+from rubricate.runs.places import LINES, PARQUET, File, failures, files_of, format_of, is_url
+from rubricate.runs.unpacking import unpacked
 
 HUB = "hf://"
+_HUB_FILES = ("hf://datasets/", "hf://buckets/", "hf://spaces/")
 _ROW_FIELDS = ("id", "prompt_id", "prompt", "responses", "criteria", "rubrics")
 _SPACE = re.compile(r"[ \t\r\n]*")
 _HALF = re.compile("[\ud800-\udfff]")
@@ -47,60 +50,60 @@ def rows_of(source: str) -> Iterator[Row]:
 
     `.jsonl` and `.ndjson` (also `.gz`, `.zst`) and `.parquet` stream. Of a `.json` file the text is held: a
     list of rows, an object of named rows, a single row, or JSON Lines under the wrong name. A folder is
-    read as a saved Hugging Face dataset or as the Parquet files in it, `hf://NAME[:CONFIG][#SPLIT]` as a
-    dataset of the hub (both need the package `datasets`).
+    read as a saved Hugging Face dataset or as the shards in it, a glob as the files that match it, and both
+    may stand behind a URL (`s3://BUCKET/pools/*.parquet`; see runs/places.py). `hf://NAME[:CONFIG][#SPLIT]`
+    is a dataset of the hub and needs the package `datasets`, as saved ones do; `hf://datasets/...` is a URL.
 
     Raises:
         DataError: the file is missing, unreadable or malformed; with its line where there is one.
     """
-    if source.startswith(HUB):
+    if source.startswith(HUB) and not source.startswith(_HUB_FILES):
         return _hub_rows(source)
     path = Path(source)
-    if path.is_dir():
-        return _folder_rows(path)
-    if not path.is_file():
-        raise DataError(path, "no such file" if not path.exists() else "not a file")
-    kind = format_of(path)
-    if kind in (".jsonl", ".ndjson"):
-        return _line_rows(path)
-    if kind == ".parquet":
-        return _parquet_rows(path)
+    if not is_url(source):
+        if path.is_dir() and any((path / name).is_file() for name in ("state.json", "dataset_dict.json")):
+            return _dataset_rows(source, saved=True)
+        if not path.is_file() and not path.is_dir() and not has_magic(source):
+            raise DataError(path, "no such file" if not path.exists() else "not a file")
+    return (row for file in files_of(source) for row in _file_rows(file))
+
+
+def _file_rows(file: File) -> Iterator[Row]:
+    kind = format_of(file)
+    if kind in LINES:
+        return _line_rows(file)
+    if kind == PARQUET:
+        return _parquet_rows(file)
     if kind == ".json":
-        return _json_rows(path)
-    raise DataError(path, "unknown format; use .json, .jsonl, .ndjson (also .gz, .zst) or .parquet")
+        return _json_rows(file)
+    raise DataError(str(file), "unknown format; use .json, .jsonl, .ndjson (also .gz, .zst) or .parquet")
 
 
-def format_of(path: Path) -> str:
-    """The format that a file's name states (`.json`, `.jsonl`, ...), whatever it is packed with."""
-    name = path.name.lower()
-    for packed in PACKED:
-        name = name.removesuffix(packed)
-    return Path(name).suffix
-
-
-def _line_rows(path: Path) -> Iterator[Row]:
+def _line_rows(path: File) -> Iterator[Row]:
     with unpacked(path) as stream:
         for line, raw in enumerate(stream, 1):
             if raw.strip():
                 yield _line_row(_text_of(raw, path, line), path, line)
 
 
-def _text_of(raw: bytes, path: Path, line: int | None = None) -> str:
+def _text_of(raw: bytes, path: File, line: int | None = None) -> str:
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as failure:
         at = line or raw.count(b"\n", 0, failure.start) + 1
         column = failure.start - raw.rfind(b"\n", 0, failure.start)
-        raise DataError(path, f"not UTF-8 at byte {column} of the line", line=at) from None
+        raise DataError(str(path), f"not UTF-8 at byte {column} of the line", line=at) from None
 
 
-def _line_row(text: str, path: Path, line: int) -> Row:
+def _line_row(text: str, path: File, line: int) -> Row:
     try:
         return _row(json.loads(text), path, line, None, _has_halves(text))
     except JSONDecodeError as failure:
-        raise DataError(path, f"not JSON: {failure.msg} at column {failure.pos + 1}", line=line) from None
+        raise DataError(
+            str(path), f"not JSON: {failure.msg} at column {failure.pos + 1}", line=line
+        ) from None
     except (RecursionError, ValueError) as failure:
-        raise DataError(path, _unreadable(failure), line=line) from None
+        raise DataError(str(path), _unreadable(failure), line=line) from None
 
 
 def _unreadable(failure: RecursionError | ValueError) -> str:
@@ -114,7 +117,7 @@ def _has_halves(text: str) -> bool:
     return _ESCAPED_HALF.search(text) is not None
 
 
-def _row(value: Any, path: Path, line: int, name: str | None, has_halves: bool) -> Row:
+def _row(value: Any, path: File, line: int, name: str | None, has_halves: bool) -> Row:
     if not has_halves:
         return Row(value, str(path), line, name)
     whole, whole_name = _mended(value), _mended(name)
@@ -131,14 +134,14 @@ def _mended(value: Any) -> Any:
     return value
 
 
-def _json_rows(path: Path) -> Iterator[Row]:
+def _json_rows(path: File) -> Iterator[Row]:
     with unpacked(path) as stream:
         text = _text_of(stream.read(), path)
     start, line, has_halves = _after_space(text, 0), 1, _has_halves(text)
     if start == len(text):
-        raise DataError(path, "the file is empty")
+        raise DataError(str(path), "the file is empty")
     if text[start] not in "[{":
-        raise DataError(path, "holds neither a list nor an object", line=text.count("\n", 0, start) + 1)
+        raise DataError(str(path), "holds neither a list nor an object", line=text.count("\n", 0, start) + 1)
     try:
         if text[start] == "{":
             value, end = _DECODER.raw_decode(text, start)
@@ -157,9 +160,9 @@ def _json_rows(path: Path) -> Iterator[Row]:
             yield _row(value, path, line, name, has_halves)
     except JSONDecodeError as failure:
         problem = f"not JSON: {failure.msg} at column {failure.colno}"
-        raise DataError(path, problem, line=failure.lineno) from None
+        raise DataError(str(path), problem, line=failure.lineno) from None
     except (RecursionError, ValueError) as failure:
-        raise DataError(path, _unreadable(failure), line=line) from None
+        raise DataError(str(path), _unreadable(failure), line=line) from None
 
 
 def _wrapped(value: dict[str, Any]) -> str | None:
@@ -219,28 +222,19 @@ def _after_space(text: str, at: int) -> int:
     return space.end() if space else at
 
 
-def _parquet_rows(path: Path) -> Iterator[Row]:
+def _parquet_rows(file: File) -> Iterator[Row]:
     import pyarrow as arrow
     import pyarrow.parquet as parquet
 
     try:
-        with parquet.ParquetFile(path) as file:
+        with file.open("rb") as opened, parquet.ParquetFile(opened) as shard:
             number = 0
-            for batch in file.iter_batches(batch_size=256):
+            for batch in shard.iter_batches(batch_size=256):
                 for value in batch.to_pylist():
                     number += 1
-                    yield Row(value, str(path), None, number=number)
-    except (arrow.ArrowException, OSError) as failure:
-        raise DataError(path, f"not a readable Parquet file: {failure}") from None
-
-
-def _folder_rows(path: Path) -> Iterator[Row]:
-    if (path / "state.json").is_file() or (path / "dataset_dict.json").is_file():
-        return _dataset_rows(str(path), saved=True)
-    shards = sorted(path.rglob("*.parquet"))
-    if not shards:
-        raise DataError(path, "a folder with neither a saved dataset nor Parquet files")
-    return (row for shard in shards for row in _parquet_rows(shard))
+                    yield Row(value, str(file), None, number=number)
+    except (arrow.ArrowException, *failures()) as failure:
+        raise DataError(str(file), f"not a readable Parquet file: {failure}") from None
 
 
 def _hub_rows(source: str) -> Iterator[Row]:

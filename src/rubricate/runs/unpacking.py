@@ -7,17 +7,16 @@ import io
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import IO
 
 from rubricate.errors import DataError
+from rubricate.runs.places import File, failures
 
-PACKED = (".gz", ".zst")
 _CHUNK = 16 * 1024
 
 
 @contextmanager
-def unpacked(path: Path) -> Iterator[IO[bytes]]:
+def unpacked(path: File) -> Iterator[IO[bytes]]:
     """The bytes of a file, unpacked if its name ends in .gz or .zst.
 
     Raises:
@@ -36,7 +35,9 @@ def unpacked(path: Path) -> Iterator[IO[bytes]]:
             else:
                 yield packed
     except (OSError, EOFError, zlib.error, zstandard.ZstdError) as failure:
-        raise DataError(path, f"cannot be read: {failure}") from None
+        raise DataError(str(path), f"cannot be read: {failure}") from None
+    except failures() as failure:
+        raise DataError(str(path), f"cannot be read: {failure}") from None
 
 
 class _ZstdStream(io.RawIOBase):

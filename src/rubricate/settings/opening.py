@@ -13,6 +13,7 @@ import msgspec
 from rubricate.domain.conversation import Pool
 from rubricate.domain.identity import key_of
 from rubricate.domain.record import Step
+from rubricate.errors import SettingsError
 from rubricate.llm.batches.chat import Pending
 from rubricate.llm.budget import Budget
 from rubricate.llm.chat import Chat
@@ -30,7 +31,7 @@ from rubricate.runs.refinement import Rules
 from rubricate.runs.rollouts import fill_up, models_of
 from rubricate.settings.schema import OFFLINE, Role, Settings
 from rubricate.settings.secrets import LEDGER_SECRETS, Access, access, ledger_of
-from rubricate.settings.wiring import Line, Wiring
+from rubricate.settings.wiring import Limits, Line, OwnLimits, Wiring
 from rubricate.steps.asking import Heard, Manner, template, unheard
 from rubricate.steps.crew import (
     CheckedGrader,
@@ -181,8 +182,13 @@ def check_reach(settings: Settings, env: Mapping[str, str]) -> None:
             limit on cost, a program that is not installed.
         DataError: the price file is wrong.
     """
-    Budget(prices_of(settings), max_cost_usd=settings.budget.max_cost_usd).check(asked_models(settings))
+    budget_of(settings, prices_of(settings)).check(asked_models(settings))
     local = local_models(settings)
+    if settings.engine == "ray" and local:
+        raise SettingsError(
+            f"with engine=ray no server is started for the {' and the '.join(local)}: start it where all "
+            "workers reach it and give its address in api.*_base_url, or run with engine=local"
+        )
     for role, model in role_models(settings).items():
         if role not in local and model != OFFLINE:
             where = role_access(settings, env, role)
@@ -207,31 +213,36 @@ async def opened(
     place: Place,
     verdicts_up_to: int,
     say: Callable[[str], None],
+    prices: Prices | None = None,
+    limits: Callable[[Budget], Limits] | None = None,
 ) -> AsyncIterator[Opened]:
     """All that a run works with, for as long as the block lasts; `folder` takes the logs of local servers.
+
+    `prices` are those of the settings unless they are given. With `limits` somebody else keeps the account's
+    limits, and the budget only counts.
 
     Raises:
         SettingsError: a setting that only shows its fault now: a key that is not set, a price that is not
             known under a limit on cost, a program that is not installed.
         RunError: the ledger cannot be used.
     """
-    prices = prices_of(settings)
-    limits = settings.budget
-    budget = Budget(prices, max_calls=limits.max_calls, max_cost_usd=limits.max_cost_usd)
+    prices = prices or prices_of(settings)
+    budget = Budget(prices) if limits else budget_of(settings, prices)
     budget.check(asked_models(settings))
     async with AsyncExitStack() as stack:
         ledger = await stack.enter_async_context(open_ledger(place))
         servers = await stack.enter_async_context(
             serve_roles(_tenants(settings), folder, secrets=_key_names(settings), say=say)
         )
-        wiring = Wiring(settings.api, ledger, budget, stack, batch=settings.batch, say=say)
+        kept = limits(budget) if limits else OwnLimits(settings.api, budget)
+        wiring = Wiring(settings.api, ledger, kept, stack, batch=settings.batch, say=say)
         plant = Plant(
             crew=await _crews(settings, env, wiring, servers, ledger, verdicts_up_to),
             rules=rules_of(settings),
             prices=prices,
             remember=ledger.keep_verdicts,
             fill_up=await _filler(settings, env, wiring),
-            prompts_in_flight=settings.workflow.prompts_in_flight or default_in_flight(settings),
+            prompts_in_flight=prompts_in_flight(settings),
         )
         yield Opened(plant, ledger, wiring.lines.values(), budget)
 
@@ -243,6 +254,17 @@ def default_in_flight(settings: Settings) -> int:
         return settings.api.workers
     responses = settings.workflow.initial_responses_per_prompt or _USUAL_RESPONSES
     return max(1, min(_MOST_BY_BATCH, _QUESTIONS_BY_BATCH // responses))
+
+
+def budget_of(settings: Settings, prices: Prices) -> Budget:
+    """What a run may take."""
+    limits = settings.budget
+    return Budget(prices, max_calls=limits.max_calls, max_cost_usd=limits.max_cost_usd)
+
+
+def prompts_in_flight(settings: Settings) -> int:
+    """How many prompts are worked on at a time, by all who work on them."""
+    return settings.workflow.prompts_in_flight or default_in_flight(settings)
 
 
 def ledger_place(settings: Settings, env: Mapping[str, str]) -> Place:
@@ -287,6 +309,11 @@ def _key_names(settings: Settings) -> tuple[str, ...]:
     """The environment variables that hold keys: no local server gets to see them."""
     own = (settings.api.proposer_key_env, settings.api.verifier_key_env, settings.api.judge_key_env)
     return ("LITELLM_KEY", "OPENAI_API_KEY", *LEDGER_SECRETS, *(name for name in own if name))
+
+
+def variables_of(settings: Settings) -> tuple[str, ...]:
+    """The environment variables that a run reads: addresses and keys of endpoints."""
+    return ("LITELLM_BASE_URL", "OPENAI_BASE_URL", *_key_names(settings))
 
 
 async def _crews(

@@ -30,7 +30,7 @@ from rubricate.settings.opening import (
     role_access,
 )
 from rubricate.settings.schema import OFFLINE, Settings
-from rubricate.settings.wiring import Wiring
+from rubricate.settings.wiring import OwnLimits, Wiring
 from rubricate.steps.crew import CheckedGrader, ModelGrader, ModelJudge, ModelProposer
 from rubricate.steps.roles import Grader, Judge, Proposer
 
@@ -94,7 +94,8 @@ class Roles:
     async def _opened(self) -> Wiring:
         if self._wiring is None:
             ledger = await self._stack.enter_async_context(open_ledger(ledger_place(self.settings, self.env)))
-            self._wiring = Wiring(self.settings.api, ledger, self.budget, self._stack)
+            limits = OwnLimits(self.settings.api, self.budget)
+            self._wiring = Wiring(self.settings.api, ledger, limits, self._stack)
         return self._wiring
 
 

@@ -16,6 +16,7 @@ from rubricate.runs.standing import Coverage
 Backend = Literal["api", "vllm", "llamacpp"]
 Mode = Literal["interactive", "batch"]
 Role = Literal["proposer", "verifier", "judge", "rollouts"]
+Engine = Literal["local", "ray"]
 AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
 NotNegative = Annotated[int, msgspec.Meta(ge=0)]
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
@@ -31,6 +32,7 @@ class Files(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     initial_rubrics: str | None
     responses_file: str | None
     output_dir: str | None
+    rows_per_shard: AtLeastOne | None
 
 
 class Workflow(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -134,6 +136,14 @@ class Resume(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     path: str | None
 
 
+class RaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`ray.*`"""
+
+    address: str | None
+    workers: AtLeastOne | None
+    cpus_per_worker: Annotated[float, msgspec.Meta(ge=0)]
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """All settings of a run."""
 
@@ -149,6 +159,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     rollouts: Rollouts
     budget: BudgetLimits
     ledger: Place | None
+    engine: Engine
+    ray: RaySettings
     random_seed: int
     resume: Resume
 

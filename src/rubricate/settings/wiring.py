@@ -6,13 +6,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from typing import Protocol
 from urllib.parse import urlsplit
 
 import msgspec
 
 from rubricate.errors import ChatError, SettingsError
 from rubricate.llm.batches.chat import BatchChat
-from rubricate.llm.batches.parts import Limits
+from rubricate.llm.batches.parts import Limits as BatchLimits
 from rubricate.llm.batches.waits import Waits
 from rubricate.llm.budget import Budget, BudgetChat
 from rubricate.llm.chat import Chat, Reply, Request
@@ -77,6 +78,35 @@ class Line:
     batch: BatchChat | None = None
 
 
+class Limits(Protocol):
+    """The links that keep an account's limits: how fast, and for how much."""
+
+    def paced(self, inner: Chat, line: str) -> Chat:
+        """A chat around another that keeps to the speed allowed on this line (one endpoint)."""
+        ...
+
+    def paid(self, inner: Chat, *, by_batch: bool = False) -> Chat:
+        """A chat around another that keeps to the budget, which all lines share."""
+        ...
+
+
+@dataclass
+class OwnLimits:
+    """The limits of the settings, kept by this process."""
+
+    api: Api
+    budget: Budget
+
+    def paced(self, inner: Chat, line: str) -> Chat:
+        """Throttled, each line for itself."""
+        api = self.api
+        return ThrottledChat(inner, api.workers, rpm=api.requests_per_minute, tpm=api.tokens_per_minute)
+
+    def paid(self, inner: Chat, *, by_batch: bool = False) -> Chat:
+        """Paid from the one budget."""
+        return BudgetChat(inner, self.budget, by_batch=by_batch)
+
+
 class Wiring:
     """Opens one line per endpoint and way of asking, on first use, and closes all of them at the end.
 
@@ -88,14 +118,14 @@ class Wiring:
         self,
         api: Api,
         ledger: Ledger,
-        budget: Budget,
+        limits: Limits,
         opened: AsyncExitStack,
         *,
         tries: int = 6,
         batch: BatchMode | None = None,
         say: Callable[[str], None] = lambda line: None,
     ):
-        self._api, self._ledger, self._budget, self._opened = api, ledger, budget, opened
+        self._api, self._ledger, self._limits, self._opened = api, ledger, limits, opened
         self._tries, self._batch, self._say = tries, batch, say
         self.lines: dict[tuple[Endpoint, bool], Line] = {}
 
@@ -132,14 +162,9 @@ class Wiring:
         prefix = _prefix(endpoint)
         hedge = HedgedChat(http, share=api.hedge, unknown_s=api.timeout_s / 2)
         answering: Chat = PlainNames(hedge, prefix) if prefix else hedge
-        throttle = ThrottledChat(
-            answering if server is None else ServedChat(answering, server),
-            api.workers,
-            rpm=api.requests_per_minute,
-            tpm=api.tokens_per_minute,
-        )
-        retry = self._retry(throttle)
-        paid = BudgetChat(CircuitChat(retry, name), self._budget)
+        paced = self._limits.paced(answering if server is None else ServedChat(answering, server), name)
+        retry = self._retry(paced)
+        paid = self._limits.paid(CircuitChat(retry, name))
         return Line(endpoint, LedgerChat(paid, self._ledger), retry, http, hedge=hedge)
 
     async def _open_by_batch(self, endpoint: Endpoint, name: str) -> Line:
@@ -150,7 +175,7 @@ class Wiring:
             self._ledger,
             http,
             waits=Waits(batch.linger_s, batch.poll_s, batch.longest_poll_s, api.patience_s),
-            limits=Limits(requests=batch.max_requests),
+            limits=BatchLimits(requests=batch.max_requests),
             window=batch.window,
             unprefixed=_prefix(endpoint),
             timeout_s=api.timeout_s,
@@ -159,7 +184,7 @@ class Wiring:
         await self._opened.enter_async_context(chat)
         await _must_be_offered(chat, endpoint)
         retry = self._retry(chat)
-        paid = BudgetChat(CircuitChat(retry, name), self._budget, by_batch=True)
+        paid = self._limits.paid(CircuitChat(retry, name), by_batch=True)
         return Line(endpoint, LedgerChat(paid, self._ledger), retry, http, batch=chat)
 
     def _retry(self, inner: Chat) -> RetryChat:

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from rubricate.errors import DataError
-from rubricate.runs.rows import Row, format_of, rows_of
+from rubricate.runs.places import format_of
+from rubricate.runs.rows import Row, rows_of
 from rubricate.runs.unpacking import unpacked
 
 SCORES = "scores.jsonl"

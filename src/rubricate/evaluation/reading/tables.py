@@ -16,7 +16,7 @@ from rubricate.evaluation.reading.columns import Columns, Wanted
 from rubricate.evaluation.reading.records import MISSING, Record
 from rubricate.evaluation.reading.rows_to_pool import Codes
 from rubricate.evaluation.scored import Floats, Indices, ScoredPool, grouped
-from rubricate.runs.rows import format_of
+from rubricate.runs.places import format_of
 from rubricate.runs.unpacking import unpacked
 
 _CHUNK = 1 << 25
