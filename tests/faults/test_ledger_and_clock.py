@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -73,7 +74,7 @@ def test_two_processes_on_one_ledger_pay_once(desk: Desk, forks: Forks, second: 
 
 def deleted(ledger: Path) -> None:
     for path in ledger.parent.glob("ledger.sqlite*"):
-        path.unlink()
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def cut(ledger: Path) -> None:

@@ -62,8 +62,9 @@ class Rehearsal:
 
 @pytest.fixture
 def rehearsal(desk: Any, servers: Worlds, monkeypatch: pytest.MonkeyPatch) -> Rehearsal:
-    quick = partial(RetryChat, base_s=0.5 * SCALE, cap_s=30.0 * SCALE)
-    monkeypatch.setattr(wiring, "RetryChat", quick)
+    monkeypatch.setattr(wiring, "RetryChat", partial(RetryChat, base_s=0.5 * SCALE))
+    for name in ("_FIRST_PATIENCE_S", "_LONGEST_WAIT_S"):
+        monkeypatch.setattr(wiring, name, getattr(wiring, name) * SCALE)
     monkeypatch.setattr(wiring, "HttpChat", partial(HttpChat, max_body_bytes=1024 * 1024))
     pool = desk.path / "pool.jsonl"
     with pool.open("w") as file:

@@ -142,6 +142,19 @@ async def test_patience_bounds_the_waits_of_a_call(retry_after_s: float | None) 
     assert 100.0 - 30.0 < sum(sleeps.waits) <= 100.0
 
 
+@pytest.mark.parametrize("chance", [0.0, 0.3, 0.999])
+async def test_patience_is_used_to_its_end(chance: float) -> None:
+    """However the waits are drawn, the last try is made when patience ends and not when the next wait would
+    pass it: an outage that is shorter than it is survived by every call."""
+    sleeps = Sleeps()
+    chat = RetryChat(
+        always(lambda: Unavailable("x")), first_patience_s=30.0, sleep=sleeps, chance=lambda: chance
+    )
+    with pytest.raises(Unavailable):
+        await chat.ask(ASKED)
+    assert sum(sleeps.waits) == pytest.approx(30.0)
+
+
 async def test_an_endpoint_that_never_answered_gets_less_patience() -> None:
     """A wrong address is told soon; once an answer came through, an outage is waited out."""
     sleeps = Sleeps()

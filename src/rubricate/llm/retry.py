@@ -85,9 +85,10 @@ class RetryChat:
                 if not failure.retryable:
                     raise
                 kind = type(failure).__name__
-                wait_s = self._wait_s(failure, n_failed.total())
+                left_s = self._patience_for(failure) - waited_s
+                wait_s = self._wait_s(failure, n_failed.total(), left_s)
                 n_failed[type(failure)] += 1
-                if self._is_enough(failure, n_failed, waited_s + wait_s):
+                if wait_s > left_s or left_s <= 0 or self._is_last(n_failed):
                     self._gave_up[kind] += 1
                     raise
             else:
@@ -98,21 +99,20 @@ class RetryChat:
             waited_s += wait_s
             await self._sleep(wait_s)
 
-    def _wait_s(self, failure: ChatError, n_failed: int) -> float:
+    def _wait_s(self, failure: ChatError, n_failed: int, left_s: float) -> float:
+        """The wait before the next try: no longer than patience lasts, unless the server asked for more."""
         longest_s = min(self._cap_s, self._base_s * 2.0 ** min(n_failed, 60))
-        backoff_s = longest_s * (1.0 - self._chance())
+        backoff_s = min(longest_s * (1.0 - self._chance()), max(left_s, 0.0))
         if not isinstance(failure, RateLimited | Unavailable) or failure.retry_after_s is None:
             return backoff_s
         asked_s = min(failure.retry_after_s, _RETRY_AFTER_CAP_S)
         return max(backoff_s, asked_s * (1.0 + _UPWARD * self._chance()))
 
-    def _is_enough(
-        self, failure: ChatError, n_failed: Mapping[type[ChatError], int], would_wait_s: float
-    ) -> bool:
+    def _patience_for(self, failure: ChatError) -> float:
         if isinstance(failure, Unavailable) and not self._has_answered:
-            return would_wait_s > min(self._patience_s, self._first_patience_s)
-        if isinstance(failure, RateLimited | Unavailable):
-            return would_wait_s > self._patience_s
+            return min(self._patience_s, self._first_patience_s)
+        return self._patience_s
+
+    def _is_last(self, n_failed: Mapping[type[ChatError], int]) -> bool:
         n_odd = n_failed[ServerFault] + n_failed[BadAnswer]
-        is_last = n_failed[ChatTimeout] >= self._silent_tries or n_odd >= self._tries
-        return is_last or would_wait_s > self._patience_s
+        return n_failed[ChatTimeout] >= self._silent_tries or n_odd >= self._tries

@@ -29,6 +29,7 @@ from rubricate.llm.throttle import ThrottledChat
 from rubricate.settings.schema import Api, BatchMode
 
 _FIRST_PATIENCE_S = 30.0  # for a server that never answered yet: it may be starting, or the address is wrong
+_LONGEST_WAIT_S = 10.0  # between two tries: soon after an outage everybody is back
 _SILENT_TRIES = 3
 _PROBE_AGAIN_S = (5.0, 15.0)  # a first small question that is not answered is sent again after these waits
 
@@ -194,6 +195,7 @@ class Wiring:
             first_patience_s=_FIRST_PATIENCE_S,
             tries=self._tries,
             silent_tries=min(self._tries, _SILENT_TRIES),
+            cap_s=_LONGEST_WAIT_S,
         )
 
 
