@@ -3,7 +3,8 @@
     python benchmarks/audit.py [--rows N]
 
 Two pools of 1,000,000 rows, as Parquet and as JSON Lines: 62,500 prompts of 16 responses and 1,000 of 1,000,
-with a text of 20 to 400 characters, a source, gold, and a proxy that is rounded, noisy, and silent on one in fifty.
+with a text of 20 to 400 characters, a source, gold, and a proxy that is rounded, noisy, and silent on one in
+fifty.
 Each audit runs in a process of its own, so that the peak memory printed is its own; time is that of the whole
 command, start of the interpreter included.
 """
