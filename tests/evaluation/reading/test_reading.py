@@ -146,7 +146,8 @@ def test_a_run_folder(tmp_path):
         },
     ]
     written(tmp_path, "scores.jsonl", rows)
-    pool = read_scored(tmp_path, Wanted(proxies=("score",)))
+    pool = read_scored(tmp_path, Wanted())
+    assert list(pool.proxies) == ["score"]
     assert (pool.sizes.tolist(), pool.gold.tolist()) == ([2], [2, 1])
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "journal.jsonl").touch()
