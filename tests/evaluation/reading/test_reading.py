@@ -184,6 +184,7 @@ def bad(**changes):
         ({"gold": float("nan")}, "gold: NaN is no score"),
         ({"score": float("inf")}, "score: a finite number is needed"),
         ({"gold": float("-inf")}, "gold: a finite number is needed"),
+        ({"gold": -1e101}, "gold: a score of at most 1e+100 is needed"),
         ({"prompt": "p", "response": "r1"}, "response: repeats "),
     ],
 )
