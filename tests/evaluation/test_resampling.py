@@ -87,3 +87,28 @@ def test_the_mean_leaves_out_what_is_missing():
     found = mean([1.0, float("nan"), 3.0])
     assert found is not None
     assert (found.value, found.n) == (2.0, 2)
+
+
+@given(st.lists(COUNTS, min_size=1, max_size=4))
+def test_many_ratios_are_each_by_itself(many):
+    """Drawn together or alone, with or without the same prompts: one and the same."""
+    pairs = [tuple(zip(*counts, strict=True)) for counts in many]
+    assert resampling.ratios(pairs) == [pytest_close(ratio(top, bottom)) for top, bottom in pairs]
+
+
+def pytest_close(estimate):
+    """Equal but for the rounding of a product of matrices."""
+    if estimate is None:
+        return None
+    fields = {name: getattr(estimate, name) for name in ("value", "n", "low", "high")}
+    return Close(**{name: None if v is None else pytest.approx(v, abs=1e-12) for name, v in fields.items()})
+
+
+class Close:
+    """An estimate to compare with."""
+
+    def __init__(self, **fields):
+        self.fields = fields
+
+    def __eq__(self, other):
+        return all(getattr(other, name) == value for name, value in self.fields.items())

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rubricate.theory import maps
-from rubricate.theory.best_of_n import best_of_n, best_of_n_estimate, kl_bound
+from rubricate.theory.best_of_n import best_of_n, best_of_n_estimate, chances_of_best, kl_bound
 
 few = st.lists(
     st.tuples(st.sampled_from([0.0, 1.0, 2.0, 3.0]), st.sampled_from([0.0, 0.5, 1.0])), min_size=1, max_size=6
@@ -135,3 +135,15 @@ def test_less_than_one_draw_is_a_mistake(n):
         best_of_n_estimate([0, 1], [0, 1], 1.5)
     with pytest.raises(ValueError, match="n is at least 1"):
         kl_bound(0.5)
+
+
+@given(few, st.integers(1, 4))
+def test_the_chances_are_those_of_the_subsets(pool, n):
+    """Each response's own, whatever the gold; none where the prompt is too small."""
+    _, proxy = zip(*pool, strict=True)
+    (found,) = chances_of_best(proxy, n)
+    if n > len(proxy):
+        assert np.isnan(found).all()
+        return
+    subsets = list(combinations(range(len(proxy)), n))
+    assert found == pytest.approx(chances(proxy, subsets, [1.0] * len(subsets)))

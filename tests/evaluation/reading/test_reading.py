@@ -146,7 +146,8 @@ def test_a_run_folder(tmp_path):
         },
     ]
     written(tmp_path, "scores.jsonl", rows)
-    pool = read_scored(tmp_path, Wanted(proxies=("score",)))
+    pool = read_scored(tmp_path, Wanted())
+    assert list(pool.proxies) == ["score"]
     assert (pool.sizes.tolist(), pool.gold.tolist()) == ([2], [2, 1])
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "journal.jsonl").touch()
@@ -183,6 +184,7 @@ def bad(**changes):
         ({"gold": float("nan")}, "gold: NaN is no score"),
         ({"score": float("inf")}, "score: a finite number is needed"),
         ({"gold": float("-inf")}, "gold: a finite number is needed"),
+        ({"gold": -1e101}, "gold: a score of at most 1e+100 is needed"),
         ({"prompt": "p", "response": "r1"}, "response: repeats "),
     ],
 )

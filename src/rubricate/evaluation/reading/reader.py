@@ -25,6 +25,8 @@ def read_scored(source: Path, wanted: Wanted, pairs: str | None = None) -> Score
         DataError: with file, line or row, and column; nothing was written by then.
     """
     path = source_file(source)
+    if path != source and not wanted.proxies:
+        wanted = replace(wanted, proxies=("score",))  # of a run; its raw sums are another scale of the same
     sample = next(records_of(path), None)
     if sample is None:
         raise DataError(path, "no responses in any row")

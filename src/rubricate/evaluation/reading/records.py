@@ -24,6 +24,8 @@ from rubricate.runs.unpacking import unpacked
 
 SCORES = "scores.jsonl"
 SIDES = ("chosen", "rejected")
+LARGEST = 1e100
+"""Of a score: beyond, its square is no number any more."""
 MISSING = ("", "null", "None", "NA")
 """How a CSV says that there is no number."""
 
@@ -83,6 +85,8 @@ class Record:
             raise self.error("NaN is no score; leave the field empty (null) where nothing was judged", column)
         if not abs(value) <= sys.float_info.max:
             raise self.error("a finite number is needed, not an infinity", column)
+        if abs(value) > LARGEST:
+            raise self.error(f"a score of at most {LARGEST:g} is needed: larger ones have no square", column)
         return float(value)
 
     def name(self, column: str) -> str | None:

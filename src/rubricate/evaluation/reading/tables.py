@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from rubricate.evaluation.reading.columns import Columns, Wanted
-from rubricate.evaluation.reading.records import MISSING, Record
+from rubricate.evaluation.reading.records import LARGEST, MISSING, Record
 from rubricate.evaluation.reading.rows_to_pool import Codes
 from rubricate.evaluation.scored import Floats, Indices, ScoredPool, grouped
 from rubricate.runs.places import format_of
@@ -122,11 +122,9 @@ def _numbers(column: Any) -> Floats:
     if not (arrow.types.is_floating(kind) or arrow.types.is_integer(kind) or arrow.types.is_null(kind)):
         raise NotPlain
     values = column.cast("float64")
-    if compute.all(compute.is_finite(values)).as_py() is False:  # nulls do not count
+    if compute.all(compute.less_equal(compute.abs(values), LARGEST)).as_py() is False:  # NaN is not less
         raise NotPlain
-    return np.asarray(
-        values.to_numpy(zero_copy_only=False) if hasattr(values, "type") else values, dtype=float
-    )
+    return np.asarray(values.to_numpy(zero_copy_only=False), dtype=float)
 
 
 def _refuse_repeats(prompt_of: Indices, source_of: Indices, texts: Indices, lengths: Floats) -> None:
