@@ -41,8 +41,8 @@ def show_plan(order: Order, console: Console, *, as_json: bool = False) -> int:
         each = ", ".join(f"{step} {n}" for step, n in waits.items())
         in_waves = "grade" in waits and settings.grade.coverage == "top"
         console.print(
-            f"By batch: {'at least' if in_waves else 'up to'} {sum(waits.values())} turnarounds one after the "
-            f"other ({each}), each of minutes to {settings.batch.window}; more where rows fail or replies "
+            f"By batch: {'at least' if in_waves else 'up to'} {sum(waits.values())} turnarounds one after "
+            f"the other ({each}), each of minutes to {settings.batch.window}; more where rows fail or replies "
             "cannot be read. Prices are those of batches.",
             markup=False,
         )
