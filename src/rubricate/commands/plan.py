@@ -42,8 +42,8 @@ def show_plan(order: Order, console: Console, *, as_json: bool = False) -> int:
         in_waves = "grade" in waits and settings.grade.coverage == "top"
         console.print(
             f"By batch: {'at least' if in_waves else 'up to'} {sum(waits.values())} turnarounds one after "
-            f"the other ({each}), each of minutes to {settings.batch.window}; more where rows fail or replies "
-            "cannot be read. Prices are those of batches.",
+            f"the other ({each}), each of minutes to {settings.batch.window}; more where rows fail or "
+            "replies cannot be read. Prices are those of batches.",
             markup=False,
         )
         if in_waves:
