@@ -24,7 +24,7 @@ from rubricate.settings.opening import default_in_flight, shape_of
 from rubricate.world.dials import dials_of
 from rubricate.world.server import WorldServer
 from rubricate.world.world import World
-from tests.served import Desk, results, run_here
+from tests.served import Desk, command, results, run_here
 
 QUICK = ("api.mode=batch", "batch.linger_s=0.1", "batch.poll_s=0.03", "batch.longest_poll_s=0.1")
 POOL = "files.responses_file=../pool.jsonl"
@@ -185,14 +185,21 @@ def test_turnarounds_by_hand(overrides, rounds):
 
 
 def test_no_run_takes_more_turnarounds_than_planned(desk: Desk):
-    """With one prompt at a time every batch is a turnaround of its own."""
+    """With one prompt at a time every batch is a turnaround of its own. Asking everybody at once takes no
+    more than planned; `grade.coverage=top` asks in waves, and the plan says so."""
     pool(desk, 1)
-    desk.move("run")
-    with serving(desk) as server:
-        assert run_here(POOL, *QUICK, "workflow.max_iterations=3").code == 0
-        n = len(server.batches.batches)
+    n = dict[str, int]()
+    for coverage in ("all", "top"):
+        desk.move(coverage)
+        with serving(desk) as server:
+            rounds = ("workflow.max_iterations=3", f"grade.coverage={coverage}")
+            assert run_here(POOL, *QUICK, *rounds).code == 0
+            n[coverage] = len(server.batches.batches)
+        told = command("plan", "--config-name", "iterative", POOL, "api.mode=batch", *rounds).text
+        assert f"{'up to' if coverage == 'all' else 'at least'} 14 turnarounds" in " ".join(told.split())
+        assert ("grade.coverage=all asks everybody" in " ".join(told.split())) is (coverage == "top")
     planned = turnarounds(shape_of(load_settings("iterative", ["workflow.max_iterations=3"])), proposes=True)
-    assert sum(planned.values()) - 6 <= n <= sum(planned.values())
+    assert 8 <= n["all"] <= sum(planned.values()) == 14
 
 
 def test_prompts_in_flight_by_batch():

@@ -39,12 +39,19 @@ def show_plan(order: Order, console: Console, *, as_json: bool = False) -> int:
     }
     if waits:
         each = ", ".join(f"{step} {n}" for step, n in waits.items())
+        in_waves = "grade" in waits and settings.grade.coverage == "top"
         console.print(
-            f"By batch: up to {sum(waits.values())} turnarounds one after the other ({each}), each of "
-            f"minutes to {settings.batch.window}; more where rows fail or replies cannot be read. Prices are "
-            "those of batches.",
+            f"By batch: {'at least' if in_waves else 'up to'} {sum(waits.values())} turnarounds one after "
+            f"the other ({each}), each of minutes to {settings.batch.window}; more where rows fail or "
+            "replies cannot be read. Prices are those of batches.",
             markup=False,
         )
+        if in_waves:
+            console.print(
+                "grade.coverage=top asks a grading in waves, each a turnaround more: grade.coverage=all asks "
+                "everybody at once, in more calls.",
+                markup=False,
+            )
     unknown = [model for model in asked_models(settings) if prices.of(model) is None]
     if unknown:
         console.print(

@@ -28,21 +28,18 @@ class FileClaims:
 
     Locks belong to the opened file and not to the process where the system knows such locks (Linux), so two
     ledgers of one process keep apart as well. A claim costs a system call, 2 us while there are few others
-    and some 40 us at 50,000. `path` is a folder, made when it is not there.
-
-    Raises:
-        RunError: the file cannot be made.
+    and some 40 us at 50,000. `path` is a folder, made with the first claim.
     """
 
     def __init__(self, path: Path):
         self._path, self._files = path, dict[int, int]()
-        try:
-            path.mkdir(exist_ok=True)
-        except OSError as failure:
-            raise self._not_made(failure) from None
 
     def claim(self, key: str) -> bool:
-        """Whether the key is now claimed by this ledger; also when it was before."""
+        """Whether the key is now claimed by this ledger; also when it was before.
+
+        Raises:
+            RunError: the file cannot be made, or cannot be locked.
+        """
         try:
             self._lock(key, is_wanted=True)
         except OSError as failure:
@@ -77,11 +74,11 @@ class FileClaims:
         if file is None:
             flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
             try:
+                self._path.mkdir(exist_ok=True)
                 file = os.open(self._path / f"{number:02d}", flags, 0o644)
             except OSError as failure:
-                raise self._not_made(failure) from None
+                raise RunError(
+                    f"{self._path}: cannot be made ({failure.strerror}); allow writing to its folder"
+                ) from None
             self._files[number] = file
         return file
-
-    def _not_made(self, failure: OSError) -> RunError:
-        return RunError(f"{self._path}: cannot be made ({failure.strerror}); allow writing to its folder")

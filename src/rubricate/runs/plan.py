@@ -72,8 +72,9 @@ def plan(
 
 def turnarounds(shape: Shape, *, proposes: bool) -> dict[Step, int]:
     """How often a run waits for each step, one after the other, where every question is asked at once: what a
-    run by batch takes, each a turnaround of the provider. The most that the loop can take; replies that
-    cannot be read and rows that fail take more, a prompt that is done early less.
+    run by batch takes, each a turnaround of the provider. With `grade.coverage=all` the most that the loop
+    can take, while `top` asks a grading in waves, each a further wait. Replies that cannot be read and rows
+    that fail take more, a prompt that is done early less.
 
     `proposes`: whether a prompt has no rubric to start from. A round grades what is new of the responses in
     play, refines, and with the gate grades the pair and then the rest of the old top; a judge is asked for
