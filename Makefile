@@ -60,7 +60,7 @@ $(RUN): pyproject.toml | $(BIN)/python
 	@touch $@
 
 $(DEV): pyproject.toml | $(BIN)/python
-	$(PIP) -e '.[fast,dev]'
+	$(PIP) torch==2.13.0 -e '.[fast,dev]'
 	@touch $@ $(RUN)
 
 clean:
