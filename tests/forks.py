@@ -22,7 +22,7 @@ class Forks:
     """The process of `run_child.py`, warm, and what it is told to do."""
 
     def __init__(self, desk: Desk):
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
         self._child = subprocess.Popen(
             [sys.executable, "-m", "tests.runs.run_child"],
             cwd=desk.path,
