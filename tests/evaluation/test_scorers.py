@@ -266,8 +266,9 @@ class TestServers:
             assert set(body["prompts"]) == {PROMPT.text}
         assert set(keys) == {"Bearer sk-secret"}
         async with aiohttp.ClientSession() as session:
-            scorer = ServerScorer(session, "http://h/score?token=x", key="sk-secret")
-            assert "sk-secret" not in repr(scorer) and scorer.name == "server http://h/score"
+            scorer = ServerScorer(session, "http://me:pw@h:80/score?token=x", key="sk-secret")
+            assert scorer.name == "server http://h:80/score"
+            assert not any(secret in repr(scorer) for secret in ("sk-secret", "pw", "token"))
 
     async def test_query_alone(self):
         """The form of TRL and OpenRLHF: `query` in, `rewards` out."""

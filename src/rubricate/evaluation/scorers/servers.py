@@ -16,6 +16,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -48,11 +49,12 @@ class ServerScorer:
 
     @property
     def name(self) -> str:
-        """The address, without what stands behind a question mark."""
-        return f"server {self.url.partition('?')[0]}"
+        """The address, without what may be secret in it: a user, a password, a query."""
+        parts = urlsplit(self.url)
+        return f"server {parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
     def __repr__(self) -> str:
-        return f"ServerScorer({self.url!r})"
+        return f"ServerScorer({self.name!r})"
 
     async def score(self, items: Sequence[Item]) -> Sequence[Mark]:
         """The server's rewards.
@@ -90,7 +92,7 @@ class ServerScorer:
                     if reply.status < 500 and reply.status not in (408, 429):
                         raise RunError(f"{self.name} refuses the request: {why}")
             except (aiohttp.ClientError, TimeoutError) as failure:
-                why = f"{type(failure).__name__}: {failure}"
+                why = f"{type(failure).__name__}: {failure}".replace(self.url, self.name)
             if pause_s is not None:
                 await asyncio.sleep(pause_s)
         if not self._answered:
