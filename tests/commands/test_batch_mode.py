@@ -220,7 +220,7 @@ def test_local_servers_are_never_asked_by_batch():
 def test_the_terminal_says_what_is_waited_for():
     """Batches, questions, age; it is the last part of the line, and gone when nothing is pending."""
     console = Console(file=io.StringIO(), width=200)
-    progress = RunProgress(console, 9, lambda: (1234, 0.5), lambda: Pending(2, 12_300, 2040.0))
+    progress = RunProgress(console, 9, lambda: (1234, 0.5), pending=lambda: Pending(2, 12_300, 2040.0))
     progress.add("refined", 3)
     told = (
         "3 refined · 1,234 calls · $0.50 · waiting for 2 batches of 12,300 questions, the oldest 34 min old"

@@ -377,9 +377,11 @@ async def test_a_cancellation_from_outside_stays_one(machine: Machine):
 
 PARENT = textwrap.dedent(
     """
-    import asyncio, os, sys
+    import asyncio, os, signal, sys
     from pathlib import Path
     from rubricate.llm.servers import VllmSettings, serve
+
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever runs the tests under nohup ignores it
 
     async def main():
         settings = VllmSettings(port=int(sys.argv[1]), stop_grace_s=5)
