@@ -15,6 +15,7 @@ from rubricate.steps.crew import ModelGrader
 from rubricate.steps.grade import grade
 from rubricate.steps.propose import propose
 from rubricate.steps.refine import refine
+from rubricate.steps.rewrite import PARAPHRASE, rewrite
 from tests.builders import (
     a_dialogue,
     a_manner,
@@ -33,7 +34,16 @@ RUBRIC = a_rubric(
     "rule 3:states that 4 g in 24 hours is the limit", "1:names the liver", "-2:tells to take more"
 )
 TALK: Prompt = a_dialogue("Can I take paracetamol?", "Yes. For what?", "A headache. How much {{at most}}?")
-NAMES = ["propose", "propose_pitfalls", "refine", "refine_pitfalls", "grade", "grade_dialogue", "compare"]
+NAMES = [
+    "propose",
+    "propose_pitfalls",
+    "refine",
+    "refine_pitfalls",
+    "grade",
+    "grade_dialogue",
+    "compare",
+    "rewrite",
+]
 
 
 async def first_requests() -> dict[str, Request]:
@@ -49,7 +59,9 @@ async def first_requests() -> dict[str, Request]:
     await grade(graded, manner, prompt, PAIR[0], RUBRIC.criteria)
     await grade(graded, manner, TALK, PAIR[0], RUBRIC.criteria)
     await compare(judged, manner, prompt, *PAIR)
-    asked = [*rubric.requests, *graded.requests, judged.requests[0]]
+    rewritten = ScriptedChat(lambda request: Reply('{"text": "Up to 4 g a day."}'))
+    await rewrite(rewritten, manner, prompt, PAIR[0].text, PARAPHRASE)
+    asked = [*rubric.requests, *graded.requests, judged.requests[0], *rewritten.requests]
     return dict(zip(NAMES, asked, strict=True))
 
 
