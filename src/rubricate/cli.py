@@ -7,10 +7,10 @@ import sys
 import typer
 
 from rubricate.errors import RubricateError
-from rubricate.roof import bench, redteam, runs, theory, world
+from rubricate.roof import bench, judging, redteam, runs, theory, world
 from rubricate.roof.app import app
 
-__all__ = ["app", "bench", "main", "redteam", "runs", "theory", "world"]
+__all__ = ["app", "bench", "judging", "main", "redteam", "runs", "theory", "world"]
 
 
 def _official(arguments: list[str]) -> list[str]:

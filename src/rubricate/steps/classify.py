@@ -79,6 +79,8 @@ def read_kinds(
             raise ReplyError(f"the reply names {unknown[0]!r}, which is no kind on the list", reply.text)
         of_item = tuple(name for name in kinds if name in named)
         if most is not None and len(of_item) > most:
-            raise ReplyError(f'the reply has {len(of_item)} kinds for "i{number}", at most {most}', reply.text)
+            raise ReplyError(
+                f'the reply has {len(of_item)} kinds for "i{number}", at most {most}', reply.text
+            )
         found.append(of_item)
     return tuple(found)

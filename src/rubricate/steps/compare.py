@@ -13,6 +13,7 @@ from rubricate.steps.asking import Heard, Manner, ask_for, fill, framed, gathere
 from rubricate.steps.reading import json_of
 
 Order = Literal["both", "random"]
+Position = Literal[1, 2]
 
 _SCHEMA = Schema(
     "preference",
@@ -64,7 +65,9 @@ async def answers(
     Raises:
         ChatError: no answer could be had at all after all patience.
     """
-    shown: tuple[Side, ...] = ("first", "second") if order == "both" else (shown_first(prompt, first, second, seed),)
+    shown: tuple[Side, ...] = (
+        ("first", "second") if order == "both" else (shown_first(prompt, first, second, seed),)
+    )
     sides = {"first": (first, second), "second": (second, first)}
     said = await gathered(_better(chat, manner, prompt, *sides[side], heard) for side in shown)
     return tuple(
@@ -82,7 +85,7 @@ def shown_first(prompt: Prompt, first: Response, second: Response, seed: int) ->
 
 async def _better(
     chat: Chat, manner: Manner, prompt: Prompt, one: Response, two: Response, heard: Heard
-) -> int | str:
+) -> Position | str:
     """1 or 2, or why there is no answer."""
     slots = {
         "prompt": framed("prompt", prompt.text),
@@ -96,7 +99,7 @@ async def _better(
         return str(failure)
 
 
-def read_better(reply: Reply) -> int:
+def read_better(reply: Reply) -> Position:
     """1 or 2.
 
     Raises:
@@ -108,4 +111,4 @@ def read_better(reply: Reply) -> int:
         better = int(better)
     if isinstance(better, bool) or better not in (1, 2):
         raise ReplyError('the reply has no "better" of 1 or 2', reply.text)
-    return int(better)
+    return 1 if better == 1 else 2

@@ -50,7 +50,18 @@ def align(lines: Sequence[Judged], gradings: Gradings, seed: int = 0) -> Alignme
         DataError: no pair is both decided and graded.
     """
     counts = dict.fromkeys(
-        ("decided", "judge tied", "judge invalid", "not graded", "first", "second", "tie", "no majority", "ungraded"), 0
+        (
+            "decided",
+            "judge tied",
+            "judge invalid",
+            "not graded",
+            "first",
+            "second",
+            "tie",
+            "no majority",
+            "ungraded",
+        ),
+        0,
     )
     used, right, credit, outcomes, draws = list[Judged](), {}, {}, {}, set[int]()
     for line in lines:
@@ -93,6 +104,8 @@ def labels_as_preferences(pairs: Sequence[Pair], source: str) -> list[Judged]:
     """The labels of a file of pairs, as if a judge had said them."""
     lines = []
     for pair in pairs:
-        said = Preference(pair.label) if pair.label else Preference("unjudged", "the file has no label for it")
+        said = (
+            Preference(pair.label) if pair.label else Preference("unjudged", "the file has no label for it")
+        )
         lines.append(judged(msgspec.structs.replace(pair, label=None), said, f"labels of {source}"))
     return lines

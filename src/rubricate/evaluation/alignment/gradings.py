@@ -120,7 +120,9 @@ def _scored_of(row: Row) -> Iterator[_Scored]:
     for place, entry in enumerate(entries):
         field = within.format(place)
         if not isinstance(entry, Mapping):
-            raise row.error(f"an object with a response and its score is needed, not {said(entry)}", field[:-1])
+            raise row.error(
+                f"an object with a response and its score is needed, not {said(entry)}", field[:-1]
+            )
         text = next((entry[key] for key in _TEXT if isinstance(entry.get(key), str)), None)
         if text is None:
             raise row.error("a text is needed", f"{field}response")
@@ -134,15 +136,14 @@ def _scores_of(row: Row, entry: Mapping[str, Any], field: str) -> Iterator[Score
             yield number_of(row, f"{field}scores[{place}]", score)
         return
     answers = entry.get("parsed_answers")
-    has_answers = isinstance(answers, Mapping)
-    if "score" not in entry and not has_answers:
-        raise row.error("missing; a scored response needs a score", f"{field}score")
-    if has_answers and not any(_is_found(answer) for answer in answers.values()):
+    if isinstance(answers, Mapping) and not any(_is_found(answer) for answer in answers.values()):
         yield None
     elif "score" in entry:
         yield number_of(row, f"{field}score", entry["score"])
-    else:
+    elif isinstance(answers, Mapping):
         yield _raw_score(row, answers, field)
+    else:
+        raise row.error("missing; a scored response needs a score", f"{field}score")
 
 
 def _is_found(answer: Any) -> bool:

@@ -76,7 +76,9 @@ async def score_pairs(
     Raises:
         RunStopped, RunError: as `marks_of`.
     """
-    marks = await marks_of((Item(pair.prompt, r.text) for pair in pairs for r in (pair.first, pair.second)), scorer, done)
+    marks = await marks_of(
+        (Item(pair.prompt, r.text) for pair in pairs for r in (pair.first, pair.second)), scorer, done
+    )
     lines = []
     for pair in pairs:
         first, second = (marks[Item(pair.prompt, r.text).key] for r in (pair.first, pair.second))

@@ -17,15 +17,15 @@ Count = tuple[float, float]
 
 
 class JudgeFigures(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What can be said of a judge by its preferences. Intervals are over prompts, and `n` of each counts them.
+    """What can be said of a judge by its preferences. Intervals are over prompts; `n` of each counts them.
 
     `decided`, `tied` and `invalid` add up to 1 over all pairs. A tie is a pair whose two orders disagree (or
     of equal scores, or of equal texts), invalid one without a readable answer to every order that was asked.
     `consistent`: of the pairs with both orders readable, the share in which they name the same response.
     `first_position`: of all readable answers, the share that names whatever stands first; 0.5 is no bias when
     both orders are asked. `accuracy`: of the pairs with a label that is no tie, the share won by who ought to
-    win, all else wrong; `credited` gives half to ties and leaves out invalid pairs; `decided_accuracy` is over
-    decided pairs alone.
+    win, all else wrong; `credited` gives half to ties and leaves out invalid pairs; `decided_accuracy` is
+    over decided pairs alone.
     """
 
     judge: str
@@ -77,9 +77,7 @@ def judge_figures(lines: Sequence[Judged], seed: int = 0) -> JudgeFigures:
     )
 
 
-def over_prompts(
-    lines: Iterable[Judged], count: Callable[[Judged], Count], seed: int = 0
-) -> Estimate | None:
+def over_prompts(lines: Iterable[Judged], count: Callable[[Judged], Count], seed: int = 0) -> Estimate | None:
     """A share of pairs with its interval over prompts."""
     tops, bottoms = defaultdict[str, float](float), defaultdict[str, float](float)
     for line in lines:

@@ -71,14 +71,14 @@ def length_controlled(
 def _fitted(design: Floats, y: Floats, weight: Floats) -> tuple[Floats, Floats]:
     """The coefficients by Newton's method with steps that never make it worse, and the inverse Hessian."""
     ridge = np.diag([0.0, RIDGE])
-    theta = np.zeros(2)
+    theta: Floats = np.zeros(2)
 
     def loss(at: Floats) -> float:
         logits = design @ at
         likelihood = float((weight * (np.logaddexp(0.0, logits) - y * logits)).sum())
         return likelihood + float(at @ ridge @ at) / 2
 
-    inverse = np.eye(2)
+    inverse: Floats = np.eye(2)
     for _ in range(_STEPS):
         p = _sigmoids(design @ theta)
         gradient = design.T @ (weight * (p - y)) + ridge @ theta

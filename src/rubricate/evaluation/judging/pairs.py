@@ -56,7 +56,7 @@ class Pairs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def read_pairs(source: str, *, shape: str | None = None, which: Which = "all", top: int = TOP) -> Pairs:
-    """The pairs of a file of pairs (any shape of `rubricate bench` that has contests), of a pool, or of a run.
+    """The pairs of a file of pairs (any shape of `rubricate bench` with contests), of a pool, or of a run.
 
     A pair of a file has the label that the file gives. Of a pool all pairs of one prompt are taken, or only
     those among its `top` best responses: by gold, in a run by the score under the final rubric, ties with the
@@ -92,7 +92,9 @@ def read_pairs(source: str, *, shape: str | None = None, which: Which = "all", t
     return Pairs(shape, found, dict(+left_out))
 
 
-def drawn(pairs: Sequence[Pair], seed: int, *, prompts: int | None = None, sample: int | None = None) -> tuple[Pair, ...]:
+def drawn(
+    pairs: Sequence[Pair], seed: int, *, prompts: int | None = None, sample: int | None = None
+) -> tuple[Pair, ...]:
     """The pairs of at most so many prompts, and of these at most so many pairs: drawn by seed and content, in
     the order of the source."""
     keys = sorted({pair.prompt.key for pair in pairs}, key=lambda key: (chance_of(seed, "prompt", key), key))
@@ -119,7 +121,9 @@ def _shape_of(source: str) -> str:
             raise
         return "pool"
     if shape == "healthbench":
-        raise SettingsError(f"{source}: the shape {shape} has points and no pairs; measure it with `rubricate bench`")
+        raise SettingsError(
+            f"{source}: the shape {shape} has points and no pairs; measure it with `rubricate bench`"
+        )
     return "pool" if shape == "ranked" else shape
 
 

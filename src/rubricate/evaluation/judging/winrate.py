@@ -115,9 +115,7 @@ def matched(policy: str, reference: str, by: By = "prompt") -> Matches:
         for k in range(rounds):
             one, two = (side[0 if len(side) == 1 else k] for side in sides)
             pairs.append(Pair(id, answers.prompt, one, two))
-    without["only in the reference's file"] += [
-        theirs[name].prompt.id for name in theirs if name not in ours
-    ]
+    without["only in the reference's file"] += [theirs[name].prompt.id for name in theirs if name not in ours]
     if not pairs:
         other = "id" if by == "prompt" else "prompt"
         raise DataError(reference, f"no prompt of it is in {policy}, joined by {by}; try --by {other}")
