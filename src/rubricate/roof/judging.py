@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rubricate.roof.app import AsJson, ConfigDir, ConfigName, MaxCalls, MaxCost, Overrides, app, console
-from rubricate.roof.bench import BatchSize, Format, HttpBody, HttpKey, JsonFile, MaxLength, Rubrics, limits
+from rubricate.roof.bench import (
+    BatchSize,
+    CsvFile,
+    Format,
+    HttpBody,
+    HttpKey,
+    JsonFile,
+    MaxLength,
+    Rubrics,
+    limits,
+)
 
 if TYPE_CHECKING:
     from rubricate.commands.scoring import ScorerOrder
@@ -232,3 +242,40 @@ def align(
         fail_under=tuple(fail_under or ()),
     )
     return align_rubrics(order, console(), as_json=as_json)
+
+
+@app.command()
+def kinds(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", file_okay=False)],
+    overrides: Overrides = None,
+    against: Annotated[
+        Path | None,
+        typer.Option("--against", help="Another run, contrasted by prompt: great pairs, good pairs."),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", help="The model that sorts; without, word cues, for nothing.")
+    ] = None,
+    grade: Annotated[
+        bool,
+        typer.Option("--grade", help="Grade the tail under every proposal, with the grader of the run."),
+    ] = False,
+    json_file: JsonFile = None,
+    csv_file: CsvFile = None,
+    as_json: AsJson = False,
+    max_cost: MaxCost = None,
+    max_calls: MaxCalls = None,
+) -> int:
+    """What refinements do and criteria ask; which survive the gate, and which move the tail."""
+    from rubricate.commands.kinds import KindsOrder
+    from rubricate.commands.kinds import kinds as sort
+
+    order = KindsOrder(
+        run=run,
+        overrides=(*(overrides or ()), *limits(max_cost, max_calls)),
+        against=against,
+        model=model,
+        grade=grade,
+        json=json_file,
+        csv=csv_file,
+    )
+    return sort(order, console(), as_json=as_json)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
 from rubricate.domain.intervals import Estimate
+from rubricate.evaluation.clustered import share_over
 from rubricate.evaluation.judging.preferences import Judged
-from rubricate.evaluation.resampling import ratio
 
 MOST_REASONS = 5
 Count = tuple[float, float]
@@ -78,14 +78,8 @@ def judge_figures(lines: Sequence[Judged], seed: int = 0) -> JudgeFigures:
 
 
 def over_prompts(lines: Iterable[Judged], count: Callable[[Judged], Count], seed: int = 0) -> Estimate | None:
-    """A share of pairs with its interval over prompts."""
-    tops, bottoms = defaultdict[str, float](float), defaultdict[str, float](float)
-    for line in lines:
-        top, bottom = count(line)
-        tops[line.prompt] += top
-        bottoms[line.prompt] += bottom
-    prompts = sorted(tops)
-    return ratio([tops[key] for key in prompts], [bottoms[key] for key in prompts], seed)
+    """A share of pairs with its interval over prompts; see `share_over`."""
+    return share_over(((line.prompt, *count(line)) for line in lines), seed)
 
 
 def _consistent(line: Judged) -> Count:

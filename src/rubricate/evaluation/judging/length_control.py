@@ -83,7 +83,7 @@ def _fitted(design: Floats, y: Floats, weight: Floats) -> tuple[Floats, Floats]:
         p = _sigmoids(design @ theta)
         gradient = design.T @ (weight * (p - y)) + ridge @ theta
         hessian = (design * (weight * p * (1 - p))[:, None]).T @ design + ridge
-        inverse = np.linalg.pinv(hessian)
+        inverse = np.asarray(np.linalg.pinv(hessian), dtype=float)
         step, size = inverse @ gradient, 1.0
         while size > 1e-8 and loss(theta - size * step) > loss(theta):
             size /= 2

@@ -11,11 +11,11 @@ import msgspec
 from rubricate.domain.conversation import Prompt, Response
 from rubricate.domain.intervals import Estimate
 from rubricate.errors import DataError
+from rubricate.evaluation.clustered import mean_over
 from rubricate.evaluation.judging.figures import JudgeFigures, judge_figures
 from rubricate.evaluation.judging.length_control import LengthControlled, length_controlled
 from rubricate.evaluation.judging.pairs import Pair
 from rubricate.evaluation.judging.preferences import Judged
-from rubricate.evaluation.resampling import mean
 from rubricate.runs.intake import entry_of
 from rubricate.runs.rows import rows_of
 
@@ -173,4 +173,4 @@ def _mean(
     by_prompt = defaultdict[str, list[float]](list)
     for pair, line in pairs:
         by_prompt[line.prompt].append(float(value(pair, line)))
-    return mean([sum(by_prompt[key]) / len(by_prompt[key]) for key in sorted(by_prompt)], seed)
+    return mean_over([sum(by_prompt[key]) / len(by_prompt[key]) for key in sorted(by_prompt)], seed)
