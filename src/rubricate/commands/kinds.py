@@ -181,6 +181,7 @@ def _counts(run: _Run, found: Sorted, changes: dict[tuple[str, int], float | Non
         "accepted proposals": sum(each.decision == "accepted" for each in rounds),
         "refused proposals": sum(each.decision == "refused" for each in rounds),
         "unreadable proposals": run.unreadable,
+        "proposals without a change": sum(not differences(each.before, each.after) for each in rounds),
         "differences": sum(len(differences(each.before, each.after)) for each in whole),
         "differences without a type": sum(not each for of_one in types if of_one for each in of_one),
         "refinements unclassified": sum(found.types[each.key] is None for each in run.refinements),

@@ -42,11 +42,11 @@ def _types(run: RunKinds) -> Table:
 
 
 def _worth(run: RunKinds) -> Table:
-    table = _table("proposals", "rounds", "accepted", "tail, points", "of accepted")
+    table = _table("proposals", "rounds", "accepted", "tail, points")
     for row in run.types:
         if row.rounds:
-            moved = (_points(row.tail_change), _points(row.tail_change_accepted))
-            table.add_row(row.name, words.count(row.rounds), _share(row.survived), *moved)
+            moved = _points(row.tail_change)
+            table.add_row(row.name, words.count(row.rounds), _share(row.survived), moved)
     return table
 
 

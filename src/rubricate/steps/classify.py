@@ -22,13 +22,15 @@ async def classify(
 ) -> tuple[tuple[str, ...], ...]:
     """The kinds of each item, in order; one call for all items. An item may have several, or none.
 
+    Each item is shown on a line of its own, so that none can pass for two.
+
     `task` says what the items are; `kinds` are names with what each means; an item has at most `most`.
 
     Raises:
         ReplyError: no reply could be read, not even on asking again.
         ChatError: the call failed for good.
     """
-    listed = "\n".join(f"i{number}: {item}" for number, item in enumerate(items, 1))
+    listed = "\n".join(f"i{number}: {' '.join(item.split())}" for number, item in enumerate(items, 1))
     slots = {
         "task": task,
         "kinds": "\n".join(f"{name}: {meaning}" for name, meaning in kinds.items()),
