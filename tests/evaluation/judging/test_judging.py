@@ -189,6 +189,22 @@ class TestPairs:
         assert {pair.first.text, pair.second.text} == {"yes", "no"}
         assert {"first": pair.first.text, "second": pair.second.text}[pair.label] == "yes"
 
+    def test_prompts_of_one_text_are_told_apart(self, tmp_path: Path):
+        """Where the article is left out, the file's own name of the prompt is the unit of an interval."""
+        rows = [
+            {"id": f"{n}{m}", "prompt_id": n, "prompt": "Sum it up.", "generator": m, "response": f"{n}{m}"}
+            for n in ("a", "b")
+            for m in ("x", "y")
+        ]
+        for row in rows:
+            label = row["generator"] == "x"
+            row["criteria"] = [{"criterion": "is right", "weight": 1, "label": label}]
+        found = read_pairs(write(tmp_path / "criteria.jsonl", rows))
+        said = both(*FIRST)
+        lines = [judged(pair, preference_of(said), "m", said) for pair in found.pairs]
+        assert len(lines) == 2 and judge_figures(lines).prompts == 2
+        assert len({pair.prompt.key for pair in found.pairs}) == 1
+
     def test_what_cannot_be_judged_is_counted(self, tmp_path: Path):
         """Equal sides, empty sides, repetitions and contradictions."""
         good = {"prompt": "Why?", "chosen": "a", "rejected": "b"}

@@ -88,7 +88,7 @@ def align(lines: Sequence[Judged], gradings: Gradings, seed: int = 0) -> Alignme
         judge=judge_figures(lines, seed),
         draws=(min(draws), max(draws)),
         counts=counts,
-        prompts=len({line.prompt for line in used}),
+        prompts=len({line.unit for line in used}),
         paper_accuracy=over_prompts(used, lambda line: (right[line.key], 1), seed),
         alignment=over_prompts(
             used, lambda line: (credit[line.key] or 0.0, credit[line.key] is not None), seed

@@ -60,7 +60,7 @@ def judge_figures(lines: Sequence[Judged], seed: int = 0) -> JudgeFigures:
     return JudgeFigures(
         judge=lines[0].judge if lines else "",
         pairs=len(lines),
-        prompts=len({line.prompt for line in lines}),
+        prompts=len({line.unit for line in lines}),
         counts=counts,
         decided=over_prompts(lines, lambda line: (line.winner in ("first", "second"), 1), seed),
         tied=over_prompts(lines, lambda line: (line.winner == "tie", 1), seed),
@@ -79,7 +79,7 @@ def judge_figures(lines: Sequence[Judged], seed: int = 0) -> JudgeFigures:
 
 def over_prompts(lines: Iterable[Judged], count: Callable[[Judged], Count], seed: int = 0) -> Estimate | None:
     """A share of pairs with its interval over prompts; see `share_over`."""
-    return share_over(((line.prompt, *count(line)) for line in lines), seed)
+    return share_over(((line.unit, *count(line)) for line in lines), seed)
 
 
 def _consistent(line: Judged) -> Count:

@@ -10,7 +10,7 @@ from typing import Literal, get_args
 
 import msgspec
 
-from rubricate.domain.conversation import Pool, Prompt, Response
+from rubricate.domain.conversation import Pool, Prompt, Response, SetAside
 from rubricate.domain.identity import chance_of, key_of
 from rubricate.domain.scoring import TOP, top_of
 from rubricate.errors import DataError, SettingsError
@@ -27,13 +27,17 @@ WHICH = get_args(Which)
 
 
 class Pair(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Two responses to a prompt, without their reasoning, and which one ought to win, if that is known."""
+    """Two responses to a prompt, without their reasoning, and which one ought to win, if that is known.
+
+    `cluster` is what the file calls the prompt where several have one text (an article that is left out).
+    """
 
     id: str
     prompt: Prompt
     first: Response
     second: Response
     label: Label | None = None
+    cluster: str = ""
 
     @property
     def key(self) -> str:
@@ -139,13 +143,13 @@ def _of_cases(cases: Iterable[Case], left_out: Counter[str]) -> Iterator[Pair]:
                 label: Label = "first"
                 if sides[two].text_key < sides[one].text_key:
                     one, two, label = two, one, "second"
-                yield from _usable(Pair(case.id, case.prompt, sides[one], sides[two], label), left_out)
+                pair = Pair(case.id, case.prompt, sides[one], sides[two], label, case.cluster)
+                yield from _usable(pair, left_out)
 
 
 def _of_pools(pools: Iterable[Pool], which: Which, top: int, left_out: Counter[str]) -> Iterator[Pair]:
     for pool in pools:
-        for note in pool.set_aside:
-            left_out[f"set aside: {note.why.partition(':')[0]}"] += 1
+        left_out.update(why for note in pool.set_aside if (why := _why(note)) is not None)
         scores = {response.key: response.gold for response in pool.responses}
         if which == "top" and all(gold is None for gold in scores.values()):
             left_out["prompts without gold, so without a top"] += 1
@@ -172,6 +176,14 @@ def _of_pool(
         left_out["prompts with fewer than two responses"] += 1
     for first, second in combinations(sides, 2):
         yield from _usable(Pair(pool.prompt.id, pool.prompt, first, second, _label(first, second)), left_out)
+
+
+def _why(note: SetAside) -> str | None:
+    """Why a response takes no part, without its name; None where the note is of something else."""
+    if "prompt" in note.what or note.what.startswith(("the id", "halves")):
+        return None
+    why = note.why.partition(":")[0]
+    return "set aside: the same text as another" if why.startswith("the same text") else f"set aside: {why}"
 
 
 def _label(first: Response, second: Response) -> Label | None:

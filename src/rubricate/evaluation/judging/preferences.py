@@ -26,7 +26,8 @@ class Judged(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
 
     `prompt` is the content key of the prompt, `id` the file's name for it. `winner` is first, second, tie or
     unjudged; `answers` are one for each order that was asked, none from a scorer or a file of labels. `label`
-    is who ought to win, if the source said so.
+    is who ought to win, if the source said so, `cluster` what the source calls the prompt where several have
+    one text.
     """
 
     key: str
@@ -39,6 +40,12 @@ class Judged(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     answers: tuple[Answer, ...] = ()
     reason: str | None = None
     label: Label | None = None
+    cluster: str = ""
+
+    @property
+    def unit(self) -> str:
+        """What is drawn with again for an interval: its prompt."""
+        return self.cluster or self.prompt
 
     def __post_init__(self) -> None:
         if self.winner not in ("first", "second", "tie", "unjudged"):
@@ -60,6 +67,7 @@ def judged(pair: Pair, preference: Preference, judge: str, answers: tuple[Answer
         answers=answers,
         reason=preference.reason,
         label=pair.label,
+        cluster=pair.cluster,
     )
 
 

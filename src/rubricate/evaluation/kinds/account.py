@@ -10,7 +10,7 @@ from rubricate.evaluation.kinds.shares import ContrastRow, GroupRow, TypeRow
 class RunKinds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One run sorted.
 
-    `counts`: prompts, refined ones, proposals by decision, unreadable and idle ones, atomic differences, what is
+    `counts`: prompts, refined ones, proposals by decision, atomic differences, what is
     unclassified, and rounds with and without a change of tail accuracy.
     """
 
