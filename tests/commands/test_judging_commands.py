@@ -132,6 +132,7 @@ class TestCompare:
             (("pairs.jsonl", "--judge", "m", "--order", "one"), "both or random"),
             (("pairs.jsonl", "--scorer", "longer", "--order", "random"), "--order goes with --judge"),
             (("pairs.jsonl", "--judge", "m", "--pairs", "some"), "all or top"),
+            (("pairs.jsonl", "--scorer", "longer", "--pairs", "top"), "goes with a pool or a run"),
             (("pairs.jsonl", "--judge", "offline"), "the offline engine does not compare"),
             (("pairs.jsonl", "--scorer", "longer", "-o", "no/where.jsonl"), "there is no folder no"),
             (("pairs.jsonl", "--scorer", "longer", "--fail-under", "speed>1"), "there is no metric"),
@@ -170,6 +171,24 @@ class TestWinRate:
         assert found["counts"] == {"wins": 2, "ties": 2, "losses": 0, "invalid": 0}
         assert found["win_rate"]["value"] == 0.75
         assert found["without"] == {"only in the reference's file": ["p4"]}
+
+    def test_equal_draws_are_two_matches_and_one_preference(self, desk):
+        """Two equal samples of a policy weigh as two; the file of preferences still has each pair once."""
+        ours = write("ours.jsonl", [{"prompt": "Q0?", "responses": ["right 0", "right 0"]}])
+        theirs = write("theirs.jsonl", [{"prompt": "Q0?", "response": "wrong 0"}])
+        with Served(reads) as server:
+            desk.ask(server)
+            found = shown("winrate", ours, theirs, *QUICK, "--judge", "m", "-o", "p.jsonl")
+            assert server.n_requests == 2
+        assert found["counts"]["wins"] == 2
+        assert len(Path("p.jsonl").read_text().splitlines()) == 1
+
+    def test_a_wrong_key_stops_it(self, desk, monkeypatch):
+        """Nothing is decided and nothing written: a wrong key is no preference."""
+        with Served(reads, api_key="another") as server:
+            desk.ask(server)
+            outcome = command("winrate", *self.files(), *QUICK, "--judge", "m", "-o", "p.jsonl")
+        assert outcome.code in (2, 3) and not Path("p.jsonl").exists(), outcome.text
 
     def test_the_names_of_what_has_no_partner_are_told(self, desk):
         outcome = command("winrate", *self.files(), "--scorer", "longer")

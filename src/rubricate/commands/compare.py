@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from rubricate.commands.bench import gated, put, stopped, told_calls
 from rubricate.commands.scoring import ScorerOrder, Ticker, opened_scorer
@@ -114,6 +115,10 @@ def compare(order: CompareOrder, console: Console, *, as_json: bool = False) -> 
     must_be_writable("--output", order.output)
     must_be_writable("--json-file", order.json)
     found = read_pairs(order.source, shape=order.shape, which=order.which, top=order.top)
+    if order.which == "top" and found.shape not in ("pool", "run"):
+        raise SettingsError(
+            f"--pairs top goes with a pool or a run; {order.source} is a file of pairs ({found.shape})"
+        )
     pairs = drawn(found.pairs, seed, prompts=order.limit, sample=order.sample)
     try:
         lines = in_loop(preferences_by(by, order.asking.order, pairs, seed, console, quiet=as_json))
@@ -204,7 +209,7 @@ def print_left_out(left_out: Mapping[str, int], console: Console) -> None:
 def print_judge(figures: JudgeFigures, console: Console) -> None:
     """The table of a judge's figures."""
     table = Table(box=None, pad_edge=False)
-    table.add_column(words.one_line(figures.judge, 60))
+    table.add_column(Text(words.one_line(figures.judge, 60)))
     table.add_column("share", justify="right")
     table.add_column("prompts", justify="right")
     rows = [

@@ -67,7 +67,7 @@ def winrate(order: WinRateOrder, console: Console, *, as_json: bool = False) -> 
         return stopped_quietly(stop, console, quiet=as_json)
     report = win_rate(order.policy, order.reference, matches, lines, seed)
     if order.output is not None:
-        write_preferences(lines, order.output)
+        write_preferences({line.key: line for line in lines}.values(), order.output)
     if as_json:
         console.print_json(encoded(report).decode())
     else:

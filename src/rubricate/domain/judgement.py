@@ -49,7 +49,7 @@ class Scorecard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Preference(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a judge says of two responses, asked in both orders.
+    """What a judge says of two responses, asked in both orders (or in one, where that was asked for).
 
     `winner` is "first" or "second" only when both orders agree; "tie" when they do not;
     "unjudged" when an order gave no readable answer.

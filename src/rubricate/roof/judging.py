@@ -257,7 +257,9 @@ def kinds(
     ] = None,
     grade: Annotated[
         bool,
-        typer.Option("--grade", help="Grade the tail under every proposal, with the grader of the run."),
+        typer.Option(
+            "--grade", help="Grade the tail under every proposal, with the grader of RUN's settings."
+        ),
     ] = False,
     json_file: JsonFile = None,
     csv_file: CsvFile = None,

@@ -338,6 +338,15 @@ class TestWinRate:
             matched(policy, reference)
         assert len(matched(policy, reference, "id").pairs) == 1
 
+    def test_no_answer_on_both_sides(self, tmp_path: Path):
+        """The prompt is in both files, and that is not what is wrong."""
+        policy = write(tmp_path / "p.jsonl", [{"prompt": "A?", "response": "[ERROR: timeout]"}])
+        reference = write(tmp_path / "r.jsonl", [{"prompt": "A?", "response": "x"}])
+        with pytest.raises(
+            DataError, match=r"no prompt has an answer on both sides .*policy's to be judged: 1"
+        ):
+            matched(policy, reference)
+
     def test_by_hand(self, tmp_path: Path):
         """a: a win and a tie, 3/4; b: a loss and an invalid one, 0 of one judged pair. Mean 3/8.
 

@@ -94,7 +94,7 @@ def matched(policy: str, reference: str, by: By = "prompt") -> Matches:
     named by id and takes no part.
 
     Raises:
-        DataError: a file is malformed, or no prompt is in both.
+        DataError: a file is malformed, or no prompt is in both with an answer.
     """
     ours, theirs = read_answers(policy, by), read_answers(reference, by)
     pairs, without, surplus = list[Pair](), defaultdict[str, list[str]](list), 0
@@ -116,6 +116,9 @@ def matched(policy: str, reference: str, by: By = "prompt") -> Matches:
             one, two = (side[0 if len(side) == 1 else k] for side in sides)
             pairs.append(Pair(id, answers.prompt, one, two))
     without["only in the reference's file"] += [theirs[name].prompt.id for name in theirs if name not in ours]
+    if not pairs and set(ours) & set(theirs):
+        said = ", ".join(f"{why}: {len(ids)}" for why, ids in without.items() if ids)
+        raise DataError(policy, f"no prompt has an answer on both sides ({said})")
     if not pairs:
         other = "id" if by == "prompt" else "prompt"
         raise DataError(reference, f"no prompt of it is in {policy}, joined by {by}; try --by {other}")
