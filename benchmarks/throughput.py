@@ -84,7 +84,7 @@ async def graded(base_url: str, n_calls: int, concurrency: int, client: str) -> 
     from rubricate.llm.prices import known_prices
     from rubricate.llm.sqlite import SqliteLedger
     from rubricate.settings.loading import load_settings
-    from rubricate.settings.wiring import Wiring
+    from rubricate.settings.wiring import OwnLimits, Wiring
     from rubricate.steps.asking import Manner
     from rubricate.steps.crew import ModelGrader
 
@@ -93,7 +93,7 @@ async def graded(base_url: str, n_calls: int, concurrency: int, client: str) -> 
     with tempfile.TemporaryDirectory() as folder:
         async with SqliteLedger(Path(folder) / "ledger.sqlite") as ledger, AsyncExitStack() as opened:
             await LedgerDialects(ledger).put(base_url, "m", Dialect(structured=True))
-            wiring = Wiring(api, ledger, Budget(known_prices()), opened)
+            wiring = Wiring(api, ledger, OwnLimits(api, Budget(known_prices())), opened)
             chat = (await wiring.line(Endpoint(base_url, "key"), "bench")).chat
             grader = ModelGrader(chat, Manner("m"))
 

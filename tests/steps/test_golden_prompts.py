@@ -10,6 +10,7 @@ import pytest
 from rubricate.domain.conversation import Prompt
 from rubricate.llm.chat import Reply, Request
 from rubricate.llm.scripted import ScriptedChat
+from rubricate.steps.classify import classify
 from rubricate.steps.compare import compare
 from rubricate.steps.crew import ModelGrader
 from rubricate.steps.grade import grade
@@ -42,6 +43,7 @@ NAMES = [
     "grade",
     "grade_dialogue",
     "compare",
+    "classify",
     "rewrite",
 ]
 
@@ -61,7 +63,10 @@ async def first_requests() -> dict[str, Request]:
     await compare(judged, manner, prompt, *PAIR)
     rewritten = ScriptedChat(lambda request: Reply('{"text": "Up to 4 g a day."}'))
     await rewrite(rewritten, manner, prompt, PAIR[0].text, PARAPHRASE)
-    asked = [*rubric.requests, *graded.requests, judged.requests[0], *rewritten.requests]
+    sorted_ones = ScriptedChat(lambda request: Reply('{"i1": ["big"], "i2": []}'))
+    await classify(sorted_ones, manner, "Sort.", {"big": "is big", "red": "is red"}, ["an ox", "{{kinds}}"])
+    asked = [*rubric.requests, *graded.requests, judged.requests[0]]
+    asked += [*sorted_ones.requests, *rewritten.requests]
     return dict(zip(NAMES, asked, strict=True))
 
 
@@ -77,7 +82,7 @@ async def test_a_prompt_is_what_was_agreed(name: str) -> None:
     """One user turn, to the letter; no slot is left open and no line ends in white space."""
     (message,) = (await first_requests())[name].messages
     assert message.role == "user"
-    assert not re.search(r"\{\{(?!at most)", message.content)
+    assert not re.search(r"\{\{(?!at most|kinds\}\}\n</items)", message.content)
     assert not re.search(r"[ \t]$", message.content, re.MULTILINE)
     compare_with(GOLDEN / f"{name}.txt", message.content + "\n")
 

@@ -20,12 +20,13 @@ from rubricate.commands.session import Interrupted, in_loop
 from rubricate.errors import DataError, RunStopped, SettingsError
 from rubricate.evaluation.agreement.account import Account, account_of
 from rubricate.evaluation.agreement.against import Batching, batching_of
-from rubricate.evaluation.agreement.grading import LaterDraw, graded
+from rubricate.evaluation.agreement.grading import graded
 from rubricate.evaluation.agreement.items import Items, items_of
 from rubricate.evaluation.agreement.measures import MET, UNJUDGED, UNMET, majority, tallies
 from rubricate.evaluation.agreement.opinions import Opinion, opinion_of_files, own_opinion
 from rubricate.evaluation.entries import first_draws, read_entries, trusted
 from rubricate.llm.chat import Chat
+from rubricate.llm.draws import LaterDraw
 from rubricate.llm.meter import Meter, MeteredChat
 from rubricate.llm.prices import Prices
 from rubricate.report.agreement import CSV_HEADER, account_lines, csv_rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
@@ -48,7 +49,7 @@ class Scorecard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Preference(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a judge says of two responses, asked in both orders.
+    """What a judge says of two responses, asked in both orders (or in one, where that was asked for).
 
     `winner` is "first" or "second" only when both orders agree; "tie" when they do not;
     "unjudged" when an order gave no readable answer.
@@ -56,3 +57,36 @@ class Preference(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     winner: Literal["first", "second", "tie", "unjudged"]
     reason: str | None = None
+
+
+Side = Literal["first", "second"]
+
+
+class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What a judge said to one order of a pair.
+
+    `shown_first` is the response that stood first; `better` the position that was named, 1 or 2, or None,
+    and `why` there is none.
+    """
+
+    shown_first: Side
+    better: Literal[1, 2] | None
+    why: str | None = None
+
+    @property
+    def winner(self) -> Side | None:
+        """The response that was named."""
+        if self.better is None:
+            return None
+        return "first" if (self.better == 1) == (self.shown_first == "first") else "second"
+
+
+def preference_of(answers: Sequence[Answer]) -> Preference:
+    """What the answers come to: unjudged if one is missing, a tie if they disagree."""
+    missing = next((answer for answer in answers if answer.better is None), None)
+    if missing is not None:
+        return Preference("unjudged", missing.why)
+    winners = {answer.winner for answer in answers}
+    if len(winners) > 1:
+        return Preference("tie", "the two orders disagree")
+    return Preference("first" if winners == {"first"} else "second")

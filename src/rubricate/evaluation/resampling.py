@@ -53,7 +53,7 @@ def ratios(many: Sequence[tuple[ArrayLike, ArrayLike]], seed: int = 0) -> list[E
             found[place] = Estimate(float(top.sum() / bottom.sum()), 1, None, None)
     for group in together.values():
         n = len(group[0][1])
-        weights = _draws(n, seed)
+        weights = draws(n, seed)
         tops, bottoms = (weights @ np.stack([entry[side] for entry in group], axis=1) for side in (1, 2))
         for column, (place, top, bottom) in enumerate(group):
             value = float(top.sum() / bottom.sum())
@@ -85,7 +85,7 @@ def difference(
         return Estimate(value, 1, None, None)
     if len(a) > BOOTSTRAP_UP_TO:
         return _normal(value, _influence(a, under_a) - _influence(b, under_b))
-    weights = _draws(len(a), seed)
+    weights = draws(len(a), seed)
     drawn = (weights @ a) / (weights @ under_a) - (weights @ b) / (weights @ under_b)
     return _percentile(value, len(a), drawn)
 
@@ -103,7 +103,7 @@ def _used(numerators: ArrayLike, denominators: ArrayLike) -> tuple[Floats, Float
 
 
 @lru_cache(maxsize=4)
-def _draws(n: int, seed: int) -> Floats:
+def draws(n: int, seed: int) -> Floats:
     """How often each prompt is in each resample: shape (RESAMPLES, n); not to be written to."""
     counts = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=RESAMPLES)
     return counts.astype(float)

@@ -11,13 +11,12 @@ beyond `BOOTSTRAP_UP_TO` prompts the delete-a-group jackknife, Kott (2001), Jour
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rubricate.domain.intervals import RESAMPLES, Clusters, Estimate, Z
-from rubricate.evaluation.resampling import BOOTSTRAP_UP_TO
+from rubricate.evaluation.resampling import BOOTSTRAP_UP_TO, draws
 
 Floats = NDArray[np.float64]
 Statistic = Callable[[Floats], Floats]
@@ -77,15 +76,8 @@ def _interval(
             return None, None
         error = float(np.sqrt((_GROUPS - 1) / _GROUPS * ((left_out - left_out.mean()) ** 2).sum()))
         return value - Z * error, value + Z * error
-    values = statistic(_draws(n, seed) @ rows)
+    values = statistic(draws(n, seed) @ rows)
     if np.isnan(values).any():
         return None, None
     ordered = np.sort(values)
     return float(ordered[_TAIL - 1]), float(ordered[-_TAIL])
-
-
-@lru_cache(maxsize=2)
-def _draws(n: int, seed: int) -> Floats:
-    """How often each prompt is in each resample, remembered: a report asks for many statistics of one set."""
-    counts = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=RESAMPLES)
-    return counts.astype(float)

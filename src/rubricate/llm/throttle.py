@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 
 import msgspec
@@ -60,8 +61,8 @@ class ThrottledChat:
         self._requests = Pace(rpm) if rpm is not None else None
         self._tokens = Pace(tpm) if tpm is not None else None
         self._clock, self._sleep = clock, sleep
-        self._turn = asyncio.Lock()
-        self._change = asyncio.Event()
+        self._waiting: deque[tuple[asyncio.Future[None], float]] = deque()
+        self._timer: asyncio.Task[None] | None = None
         self._window, self._in_flight, self._peak, self._halvings = float(workers), 0, 0, 0
         self._reply_tokens = 0.0
         self._gap_s, self._accepted_at = 0.0, float("-inf")
@@ -74,7 +75,10 @@ class ThrottledChat:
     async def ask(self, request: Request) -> Reply:
         """The reply of the inner chat; raises what that raises."""
         guess = self._guess(request)
-        await self._enter(guess)
+        if self._waiting or not self._may_start():
+            await self._turn(guess)
+        else:
+            self._start(guess)
         halvings_seen, started_at = self._halvings, self._clock() if self._gap_s else float("-inf")
         try:
             reply = await self._inner.ask(request)
@@ -89,7 +93,7 @@ class ThrottledChat:
             return reply
         finally:
             self._in_flight -= 1
-            self._change.set()
+            self._admit()
 
     def _shrink(self, retry_after_s: float | None) -> None:
         if retry_after_s is not None and self._window <= 2.0:
@@ -107,29 +111,53 @@ class ThrottledChat:
         else:
             self._window = min(float(self._workers), self._window + 1.0 / self._window)
 
-    async def _enter(self, guess: float) -> None:
-        """Takes a slot. The lock is a fair queue: only its head watches the window and the clock, so a
-        cancelled waiter leaves nothing behind."""
-        async with self._turn:
-            while True:
-                if self._in_flight >= int(self._window):
-                    self._change.clear()
-                    await self._change.wait()
-                elif (wait_s := self._wait_s()) > 0:
-                    await self._sleep(wait_s)
-                else:
+    async def _turn(self, guess: float) -> None:
+        """Waits for a slot, first come, first served; a cancelled waiter leaves nothing behind."""
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((turn, guess))
+        self._admit()
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._in_flight -= 1
+                self._admit()
+            raise
+
+    def _admit(self) -> None:
+        """Lets in all who may start by now; whoever ends calls this. When only the clock is in the way, one
+        timer looks again in time."""
+        while self._waiting:
+            turn, guess = self._waiting[0]
+            if not turn.done():
+                if not self._may_start():
                     break
-            self._in_flight += 1
-            self._peak = max(self._peak, self._in_flight)
-            if self._requests is not None:
-                self._requests.start(1, self._clock())
-            if self._tokens is not None:
-                self._tokens.start(guess, self._clock())
+                self._start(guess)
+                turn.set_result(None)
+            self._waiting.popleft()
+        if self._waiting and self._timer is None and self._in_flight < int(self._window):
+            self._timer = asyncio.create_task(self._look_again(self._wait_s()))
+
+    async def _look_again(self, wait_s: float) -> None:
+        await self._sleep(wait_s)
+        self._timer = None
+        self._admit()
+
+    def _may_start(self) -> bool:
+        return self._in_flight < int(self._window) and self._wait_s() <= 0
+
+    def _start(self, guess: float) -> None:
+        self._in_flight += 1
+        self._peak = max(self._peak, self._in_flight)
+        if self._requests is not None:
+            self._requests.start(1, self._clock())
+        if self._tokens is not None:
+            self._tokens.start(guess, self._clock())
 
     def _wait_s(self) -> float:
-        paces = [pace for pace in (self._requests, self._tokens) if pace is not None]
-        if not paces and not self._gap_s:
+        if self._requests is None and self._tokens is None and not self._gap_s:
             return 0.0
+        paces = [pace for pace in (self._requests, self._tokens) if pace is not None]
         now = self._clock()
         return max(self._accepted_at + self._gap_s - now, *(pace.wait_s(now) for pace in paces), 0.0)
 

@@ -32,7 +32,7 @@ from rubricate.settings.opening import (
 from rubricate.settings.schema import OFFLINE, Settings
 from rubricate.settings.wiring import OwnLimits, Wiring
 from rubricate.steps.crew import CheckedGrader, ModelGrader, ModelJudge, ModelProposer
-from rubricate.steps.roles import Grader, Judge, Proposer
+from rubricate.steps.roles import Grader, Proposer
 
 SERVERS = Path("workflow_outs") / "servers"
 
@@ -78,7 +78,7 @@ class Roles:
         seed, pitfalls = self.settings.random_seed, self.settings.workflow.pitfalls
         return ModelProposer(chat, chat, manner_of(self.settings, name), seed=seed, pitfalls=pitfalls)
 
-    async def judge(self, model: str) -> Judge:
+    async def judge(self, model: str) -> ModelJudge:
         """A judge that is `model`."""
         return ModelJudge(await self.chat("judge", model), manner_of(self.settings, model))
 

@@ -14,12 +14,12 @@ from functools import lru_cache
 from rubricate.domain.checks import decide, is_decidable
 from rubricate.domain.conversation import Prompt, Response
 from rubricate.domain.identity import key_of
-from rubricate.domain.judgement import Preference, Verdict
+from rubricate.domain.judgement import Answer, Preference, Verdict
 from rubricate.domain.record import Step
 from rubricate.domain.rubric import Criterion, Rubric
 from rubricate.llm.chat import Chat
 from rubricate.steps.asking import Heard, Manner, gathered, template, unheard
-from rubricate.steps.compare import compare
+from rubricate.steps.compare import Order, answers, compare
 from rubricate.steps.grade import grade
 from rubricate.steps.propose import propose
 from rubricate.steps.refine import refine
@@ -120,6 +120,14 @@ class ModelJudge:
     async def compare(self, prompt: Prompt, first: Response, second: Response) -> Preference:
         """See `steps.compare`."""
         return await compare(self.chat, self.manner, prompt, first, second, heard=self.heard)
+
+    async def answers(
+        self, prompt: Prompt, first: Response, second: Response, order: Order = "both", seed: int = 0
+    ) -> tuple[Answer, ...]:
+        """See `steps.compare.answers`."""
+        return await answers(
+            self.chat, self.manner, prompt, first, second, order=order, seed=seed, heard=self.heard
+        )
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,11 @@ import numpy as np
 
 from rubricate.domain.conversation import Prompt
 from rubricate.evaluation.agreement.account import account_of
-from rubricate.evaluation.agreement.grading import LaterDraw, graded
+from rubricate.evaluation.agreement.grading import graded
 from rubricate.evaluation.agreement.items import items_of
 from rubricate.evaluation.entries import Entry, Stated
 from rubricate.llm.chat import Reply, Request
+from rubricate.llm.draws import LaterDraw
 from rubricate.llm.scripted import ScriptedChat
 from rubricate.steps.asking import Manner
 from rubricate.steps.crew import ModelGrader

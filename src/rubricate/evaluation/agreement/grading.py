@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-import msgspec
 import numpy as np
 
 from rubricate.domain.conversation import Response
@@ -16,26 +15,8 @@ from rubricate.evaluation.agreement.items import Items, mark_of
 from rubricate.evaluation.agreement.measures import UNJUDGED
 from rubricate.evaluation.agreement.opinions import Opinion, mean_known
 from rubricate.evaluation.entries import Entry
-from rubricate.llm.chat import Chat, Reply, Request
 from rubricate.steps.asking import gathered
 from rubricate.steps.roles import Grader
-
-
-class LaterDraw:
-    """A chat around another that asks for later draws: `by` is added to the draw of every request.
-
-    Draw 0 of a grader and its further askings are the entries of the ledger that runs leave; draw k begins
-    where draw k - 1 cannot reach, so no two draws share a reply.
-    """
-
-    def __init__(self, inner: Chat, by: int):
-        self._inner, self._by = inner, by
-
-    async def ask(self, request: Request) -> Reply:
-        """The reply of the inner chat."""
-        if not self._by:
-            return await self._inner.ask(request)
-        return await self._inner.ask(msgspec.structs.replace(request, draw=request.draw + self._by))
 
 
 async def graded(
