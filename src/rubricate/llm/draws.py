@@ -1,4 +1,4 @@
-"""A chat that asks for other draws of the same questions: what measures a model more than once stands on it."""
+"""A chat that asks for other draws of the same questions, for what measures a model more than once."""
 
 from __future__ import annotations
 
