@@ -7,7 +7,7 @@ import pytest
 
 from rubricate.domain import conversation, judgement, record, rubric
 from rubricate.domain.conversation import Message, Response, SetAside
-from rubricate.domain.judgement import Preference, Scorecard, Verdict
+from rubricate.domain.judgement import Answer, Preference, Scorecard, Verdict
 from rubricate.domain.record import PromptRecord, Round, Spend, Standing
 from rubricate.domain.rubric import Change, Lineage
 from tests.builders import a_criterion, a_dialogue, a_pool, a_response, a_rubric, marks
@@ -50,6 +50,8 @@ RECORDS: list[msgspec.Struct] = [
     Verdict("met", "m", None, 0.9, (2, 3), "quoted"),
     Scorecard("rubric", "response", marks("+-?")),
     Preference("tie", "the two orders disagree"),
+    Answer("second", 1),
+    Answer("first", None, "no JSON"),
     STANDING,
     PLAIN,
     ROUND,

@@ -91,6 +91,11 @@ class Rubric(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True)
         """Sum of the positive weights: the denominator of every score."""
         return math.fsum(criterion.weight for criterion in self.criteria if criterion.weight > 0)
 
+    @cached_property
+    def total_absolute_weight(self) -> float:
+        """Sum of all weights, those of pitfalls by their absolute value: what coverage is a share of."""
+        return math.fsum(abs(criterion.weight) for criterion in self.criteria)
+
 
 class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One line of the difference between two rubrics."""

@@ -37,16 +37,17 @@ def score(rubric: Rubric, verdicts: Sequence[Verdict], floor: float = COVERAGE_F
 def suffices(rubric: Rubric, judged: Sequence[float], floor: float = COVERAGE_FLOOR) -> bool:
     """Whether enough is judged for a score: `floor` of the weight, and of its positive part. `judged` holds
     the weights of the judged criteria. More that is judged never suffices less."""
+    if len(judged) == len(rubric.criteria) and floor <= 1:
+        return True
     positive = math.fsum(weight for weight in judged if weight > 0)
-    weight = math.fsum(map(abs, judged)) / math.fsum(abs(criterion.weight) for criterion in rubric.criteria)
+    weight = math.fsum(map(abs, judged)) / rubric.total_absolute_weight
     return positive > 0 and min(weight, positive / rubric.total_weight) >= floor - _ROUNDING
 
 
 def coverage(rubric: Rubric, verdicts: Sequence[Verdict]) -> float:
     """Share of the weight (pitfalls by their absolute weight) that was judged, in [0, 1]."""
-    weights = [abs(criterion.weight) for criterion in rubric.criteria]
-    judged = math.fsum(w for w, v in zip(weights, verdicts, strict=True) if v.is_judged)
-    return judged / math.fsum(weights)
+    judged = [abs(c.weight) for c, v in zip(rubric.criteria, verdicts, strict=True) if v.is_judged]
+    return math.fsum(judged) / rubric.total_absolute_weight
 
 
 def ranked(score_by_key: dict[str, float | None]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from rubricate.domain.checks import decide, is_decidable
 from rubricate.domain.conversation import Prompt, Response
@@ -83,7 +83,7 @@ class ModelGrader:
     repaired: Callable[[], None] = _nothing
     heard: Heard = unheard
 
-    @property
+    @cached_property
     def name(self) -> str:
         """Model and a digest of all that shapes its verdicts: template and sampling."""
         return f"{self.manner.model}#{key_of('manner', template('grade'), self.manner)[:8]}"
