@@ -33,7 +33,14 @@ def rubric_row(pool: Pool, record: PromptRecord, rubric: Rubric) -> dict[str, An
         "id": record.id,
         "prompt": pool.prompt.text,
         "rubrics": [
-            {"id": c.id, "criterion": c.text, "weight": as_number(c.weight), "kind": c.kind}
+            {
+                "id": c.id,
+                "criterion": c.text,
+                "weight": as_number(c.weight),
+                "kind": c.kind,
+                **({"decisive": True} if c.is_decisive else {}),
+                **({"tags": list(c.tags)} if c.tags else {}),
+            }
             for c in rubric.criteria
         ],
         "number_of_criteria": len(rubric.criteria),
