@@ -11,11 +11,23 @@ from rubricate.roof.app import app
 
 # isort: off
 # The order of these is that of the commands in `rubricate --help`.
-from rubricate.roof import runs, ledger, audit, criteria, bench, redteam, theory, world
+from rubricate.roof import runs, rubrics, ledger, audit, criteria, bench, redteam, theory, world
 
 # isort: on
 
-__all__ = ["app", "audit", "bench", "criteria", "ledger", "main", "redteam", "runs", "theory", "world"]
+__all__ = [
+    "app",
+    "audit",
+    "bench",
+    "criteria",
+    "ledger",
+    "main",
+    "redteam",
+    "rubrics",
+    "runs",
+    "theory",
+    "world",
+]
 
 
 def _official(arguments: list[str]) -> list[str]:

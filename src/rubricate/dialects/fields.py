@@ -119,9 +119,7 @@ def rubric_of(row: Row, drafts: Sequence[Draft], losses: list[Loss], field: str)
         if known is not None:
             if (known.weight < 0) != (draft.weight < 0):
                 raise row.error("the same criterion has a weight above and one below 0", draft.field)
-            losses.append(
-                Loss("a criterion that comes twice counts once, with both weights", draft.field)
-            )
+            losses.append(Loss("a criterion that comes twice counts once, with both weights", draft.field))
             draft = known._replace(weight=known.weight + draft.weight)
         by_text[draft.text] = draft
     wanted = [draft.id for draft in by_text.values()]

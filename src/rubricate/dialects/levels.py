@@ -2,9 +2,10 @@
 
 A criterion on a scale of K levels, worst first, worth 0 = v1 < v2 < ... < vK = 1 of its weight, is K - 1
 binary criteria: "reaches at least level k", with the weight times v(k) - v(k-1). Who reaches level k meets
-those up to k, and their weights sum to the weight times v(k): the score is the same. (This is the cumulative
-coding of ordinal variables: McCullagh 1980, Regression models for ordinal data, J. R. Stat. Soc. B 42.)
-A grader that contradicts itself (level 3 but not 2) is not mended: it is two verdicts, as for any two criteria.
+those up to k, and their weights sum to the weight times v(k): the score is the same. (This is the
+cumulative coding of ordinal variables: McCullagh 1980, Regression models for ordinal data, J. R. Stat. Soc.
+B 42.) A grader that contradicts itself (level 3 but not 2) is not mended: it is two verdicts, as for any
+two criteria.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from typing import NamedTuple
 from rubricate.domain.rubric import Criterion
 
 _FORM = re.compile(
-    r"(?P<text>.*)\n\nOn the scale (?P<scale>\[.*\]), worst first, the response reaches at least (?P<label>\".*\")\.",
+    r"(?P<text>.*)\n\nOn the scale (?P<scale>\[.*\]), worst first, "
+    r"the response reaches at least (?P<label>\".*\")\.",
     re.DOTALL,
 )
 _DIGITS = 12
@@ -31,7 +33,7 @@ class Level(NamedTuple):
 
 
 class Ordinal(NamedTuple):
-    """A criterion with levels, worst first; a negative weight makes the last one the worst that can happen."""
+    """A criterion with levels, worst first; of a pitfall the last one is the worst that can happen."""
 
     name: str
     text: str

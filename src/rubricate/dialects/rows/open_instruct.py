@@ -112,4 +112,6 @@ def _write(entry: Entry) -> Written:
     return Written(value, losses)
 
 
-OPEN_INSTRUCT = Dialect("open-instruct", "labels of open-instruct's rubric verifier", "rows", _knows, _read, _write)
+OPEN_INSTRUCT = Dialect(
+    "open-instruct", "labels of open-instruct's rubric verifier", "rows", _knows, _read, _write
+)

@@ -197,23 +197,27 @@ def _write_dataset(entry: Entry) -> Written:
 
 
 def _is_own(value: Any) -> bool:
-    return isinstance(value, Mapping) and ("kind" in str(_first(value)) or "version" in value)
+    return isinstance(value, Mapping) and ("version" in value or "kind" in _first_of(value))
 
 
 def _is_paper(value: Any) -> bool:
-    return isinstance(value, Mapping) and "total_criteria" in value
+    return isinstance(value, Mapping) and ("total_criteria" in value or "local_id" in _first_of(value))
 
 
 def _is_dataset(value: Any) -> bool:
     return isinstance(value, Mapping) and any(value.get(key) is not None for key in _LIST)
 
 
-def _first(value: Mapping[str, Any]) -> list[str]:
+def _first_of(value: Mapping[str, Any]) -> Mapping[str, Any]:
     entries = value.get("rubrics") or value.get("criteria")
     first = entries[0] if isinstance(entries, list) and entries else None
-    return sorted(map(str, first)) if isinstance(first, Mapping) else []
+    return first if isinstance(first, Mapping) else {}
 
 
-OWN = Dialect("rubricate", "our own rows, as in rubrics.jsonl; says everything", "rows", _is_own, read, _write_own)
+OWN = Dialect(
+    "rubricate", "our own rows, as in rubrics.jsonl; says everything", "rows", _is_own, read, _write_own
+)
 PAPER = Dialect("paper", "the JSON of the official scripts", "rows", _is_paper, read, _write_paper)
-DATASET = Dialect("dataset", "the published dataset, JunkaiZ/Rubrics", "rows", _is_dataset, read, _write_dataset)
+DATASET = Dialect(
+    "dataset", "the published dataset, JunkaiZ/Rubrics", "rows", _is_dataset, read, _write_dataset
+)

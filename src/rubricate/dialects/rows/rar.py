@@ -79,4 +79,6 @@ def _write(entry: Entry) -> Written:
     return Written(value, losses)
 
 
-RAR = Dialect("rar", "Rubrics as Rewards, ScaleAI/RaR-Medicine and RaR-Science", "rows", _knows, _read, _write)
+RAR = Dialect(
+    "rar", "Rubrics as Rewards, ScaleAI/RaR-Medicine and RaR-Science", "rows", _knows, _read, _write
+)

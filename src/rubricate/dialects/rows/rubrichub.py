@@ -1,9 +1,9 @@
 """RubricHub: a question with criteria of 0 to 10 whole points.
 
-Fields (teqkilla/RubricHub, data_synthesis_final/step5_export_dataset.py at commit d21dc07): `question`, `id`,
-`rubrics` (a list of `{criterion, points: int32}`). The RuRL files of sojuL/RubricHub_v1 are read too: `prompt`, a
-list of messages, and `Rubrics` (or `reward_model.rubrics`); we saw these described by their users, not the
-files themselves. All points are positive, so a pitfall cannot be said and is left out.
+Fields (teqkilla/RubricHub, data_synthesis_final/step5_export_dataset.py at commit d21dc07): `question`,
+`id`, `rubrics` (a list of `{criterion, points: int32}`). The RuRL files of sojuL/RubricHub_v1 are read too:
+`prompt`, a list of messages, and `Rubrics` (or `reward_model.rubrics`); we saw these described by their
+users, not the files themselves. All points are positive, so a pitfall cannot be said and is left out.
 """
 
 from __future__ import annotations
