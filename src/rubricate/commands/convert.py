@@ -150,11 +150,11 @@ def _write(output: Path, target: Dialect, values: Sequence[tuple[str, Mapping[st
         return
     taken = set[str]()
     for name, value in values:
-        stem = _UNSAFE.sub("-", name).strip(".-") or "rubric"
+        stem = _UNSAFE.sub("-", name)[:100].strip(".-") or "rubric"
         while stem.casefold() in taken:
             stem += "-2"
         taken.add(stem.casefold())
-        path = output / f"{stem[:120]}{_endings(target)[0]}"
+        path = output / f"{stem}{_endings(target)[0]}"
         _write_document(path, value)
         yield path
 
@@ -176,12 +176,23 @@ def _write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
             import pyarrow as arrow
             import pyarrow.parquet as parquet
 
-            parquet.write_table(arrow.Table.from_pylist(list(rows)), draft)
+            parquet.write_table(arrow.Table.from_pylist(_of_one_type(rows)), draft)
         elif path.suffix == ".json":
             draft.write_text(json.dumps(rows, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         else:
             with draft.open("w", encoding="utf-8") as target:
                 target.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def _of_one_type(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows whose prompts are all texts, or all messages where one is: a column has one type."""
+    mixed = {type(row.get("prompt")) for row in rows} >= {str, list}
+    return [
+        {**row, "prompt": [{"role": "user", "content": row["prompt"]}]}
+        if mixed and isinstance(row.get("prompt"), str)
+        else dict(row)
+        for row in rows
+    ]
 
 
 def _say(console: Console, line: str) -> None:

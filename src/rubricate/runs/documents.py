@@ -11,6 +11,7 @@ from typing import Any
 from rubricate.errors import DataError
 
 DOCUMENTS = (".toml", ".yaml", ".yml")
+_BREAKS = re.compile("[\x85\u2028\u2029\r]")
 _AT_LINE = re.compile(r"\(at line (\d+), column \d+\)")
 
 
@@ -78,4 +79,12 @@ def yaml_of(value: Mapping[str, Any]) -> str:
     """An object as YAML, its keys in order."""
     import yaml
 
-    return str(yaml.safe_dump(dict(value), allow_unicode=True, sort_keys=False, width=100))
+    class Dumper(yaml.SafeDumper):  # type: ignore[misc]
+        """The safe one, that never writes a line break of Unicode bare: a reader would fold it to a space."""
+
+    def text_of(dumper: Any, text: str) -> Any:
+        style = '"' if _BREAKS.search(text) else None
+        return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+    Dumper.add_representer(str, text_of)
+    return str(yaml.dump(dict(value), Dumper=Dumper, allow_unicode=True, sort_keys=False, width=100))
