@@ -81,7 +81,7 @@ def test_a_rubric_is_texts_weights_and_kinds_in_order() -> None:
 
 
 def test_what_is_not_decisive_has_the_keys_and_the_bytes_it_always_had() -> None:
-    """False and no tags are unset: not written, not in keys. Decisive is in the rubric's key, tags are not."""
+    """False and no tags are unset: not written, not in keys. Decisive is in a rubric's key, tags not."""
     plain = a_rubric("3:a", "1:b")
     first = msgspec.structs.replace(plain.criteria[0], decisive=False, tags=())
     assert first == plain.criteria[0]

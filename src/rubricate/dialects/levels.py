@@ -101,7 +101,7 @@ def _run_at(criteria: Sequence[Criterion], place: int) -> tuple[Ordinal | None, 
         return None, 1
     try:
         labels = json.loads(form["scale"])
-    except ValueError:
+    except (ValueError, RecursionError):
         return None, 1
     if not all(isinstance(label, str) for label in labels) or len(labels) < 2:
         return None, 1

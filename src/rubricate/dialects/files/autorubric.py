@@ -40,7 +40,7 @@ def _knows(value: Any) -> bool:
         return True
     given = next((value[key] for key in _LISTS if key in value), None)
     if isinstance(given, Mapping):
-        return _knows(given)
+        given = next((given[key] for key in _LISTS[1:] if key in given), None)
     first = given[0] if isinstance(given, list) and given else None
     if isinstance(first, Mapping) and isinstance(first.get("criteria"), list) and first["criteria"]:
         first = first["criteria"][0]
