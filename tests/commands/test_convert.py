@@ -109,7 +109,7 @@ def test_mistakes_are_named(here: Path, words: tuple[str, ...], said: str) -> No
         ("x.toml", "a = 1\nb = =", "x.toml:2: not TOML"),
         ("x.yaml", "a: [1\nb: {", "not YAML"),
         ("x.yaml", "", "x.yaml: the file is empty"),
-        ("x.yaml", "&a [*a]", "x.yaml: "),
+        ("x.yaml", "a: 1\nb: &a [*a]", "x.yaml:2: not YAML: aliases"),
         (
             "x.toml",
             '[[criteria]]\nname = "n"\ntext = "a"\nweight = -1',
@@ -161,3 +161,5 @@ def test_a_run_starts_from_foreign_rubrics(desk) -> None:
             assert [c["text"] for c in first] == ["Names a number"] * 2
         final = [json.loads(line) for line in (desk.path / "workflow_outs/own/rubrics.jsonl").open()]
         assert all(any(c.get("decisive") for c in row["rubrics"]) for row in final)
+    outcome = command("convert", "workflow_outs/own", "back.jsonl", "--strict")
+    assert outcome.code == 0 and "2 rubrics: rubricate (found out) -> rubricate" in outcome.text

@@ -6,6 +6,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from rubricate.dialects.registry import DIALECTS, dialect_named, dialect_of
 from rubricate.dialects.seam import Entry, Taken
@@ -13,7 +15,7 @@ from rubricate.domain.conversation import Prompt
 from rubricate.domain.rubric import Criterion, Rubric
 from rubricate.errors import DataError, SettingsError
 from rubricate.runs.documents import toml_of
-from rubricate.runs.rows import Row
+from rubricate.runs.rows import Row, _mended
 from tests.builders import a_rubric
 
 TALK = [{"role": "user", "content": "I fainted."}, {"role": "assistant", "content": "When?"}]
@@ -154,6 +156,13 @@ def test_open_instruct_labels() -> None:
     """The label is JSON in a text in a list; -1 is a pitfall; the alias of a description is read."""
     entry, losses = taken("open-instruct", CANONICAL["open-instruct"])
     assert said(entry.rubric) == [("t", "a", 1.0), ("c2", "b", -1.0)] and losses == []
+
+
+def test_half_a_character_within_a_label_is_named() -> None:
+    """The JSON in the text escapes the mending of the file: it is refused with its field."""
+    label = '{"query": "q", "rubrics": [{"description": "a \\ud83d", "weight": 1}]}'
+    with pytest.raises(DataError, match=r"ground_truth.rubrics\[0\].description: half a character"):
+        taken("open-instruct", {"ground_truth": label})
 
 
 def test_openai_graders() -> None:
@@ -354,3 +363,61 @@ def test_the_libraries_read_what_we_write(tmp_path: Any) -> None:
         ("a", 2, ["no", "yes"]),
         ("b", 1, ["yes", "no"]),
     ]
+
+
+HOSTILE = st.sampled_from(
+    [
+        None,
+        True,
+        0,
+        -1,
+        2.5,
+        float("nan"),
+        float("inf"),
+        10**400,
+        "",
+        " ",
+        "3",
+        "\ud83d",
+        [],
+        {},
+        [[]],
+        [{}],
+        ["a"],
+    ]
+)
+
+
+def mutated(data: st.DataObject, value: Any) -> Any:
+    """The value with one node of it, at any depth, replaced by something hostile or left out."""
+    if isinstance(value, dict) and value and data.draw(st.integers(0, 5)):
+        key = data.draw(st.sampled_from(sorted(value)))
+        if not data.draw(st.integers(0, 4)):
+            return {name: inner for name, inner in value.items() if name != key}
+        return {**value, key: mutated(data, value[key])}
+    if isinstance(value, list) and value and data.draw(st.integers(0, 5)):
+        place = data.draw(st.integers(0, len(value) - 1))
+        return [*value[:place], mutated(data, value[place]), *value[place + 1 :]]
+    return data.draw(HOSTILE)
+
+
+@pytest.mark.parametrize("name", sorted(DIALECTS))
+@given(data=st.data())
+@settings(max_examples=80, deadline=None)
+def test_a_broken_row_is_an_error_of_the_row(name: str, data: st.DataObject) -> None:
+    """Whatever one field of a row is, the row is read or refused with its place; what is read can be
+    written by every dialect, or lacks a prompt and says so."""
+    value = _mended(mutated(data, CANONICAL[name]))  # as every reader of files does
+    dialect_of(value)
+    try:
+        entries = [one.entry for one in DIALECTS[name].read(Row(value, "rubric.json", 3))]
+    except DataError as mistake:
+        assert str(mistake).startswith("rubric.json:3: ")
+        return
+    for entry in entries:
+        for dialect in DIALECTS.values():
+            if dialect.write is not None and entry.prompt is not None:
+                dialect.write(entry)
+            elif dialect.write is not None and dialect.layout == "rows" and dialect.name != "rubricate":
+                with pytest.raises(ValueError, match="has no prompt"):
+                    dialect.write(entry)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from rubricate.dialects.seam import Loss, Row
 from rubricate.domain.conversation import Message, Prompt
 from rubricate.domain.rubric import Criterion, Kind, Rubric
+
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 class Draft(NamedTuple):
@@ -36,9 +39,11 @@ def list_of(row: Row, value: Any, field: str) -> list[Any]:
 
 
 def text_of(row: Row, value: Any, field: str) -> str:
-    """A text that is not blank."""
+    """A text that is not blank and that UTF-8 can carry: JSON within a text may hide half a character."""
     if not isinstance(value, str) or not value.strip():
         raise row.error(f"a text is needed, not {said(value)}", field)
+    if _HALF.search(value):
+        raise row.error("half a character (a surrogate without its pair) is in the text", field)
     return value
 
 
@@ -82,7 +87,9 @@ def _message(row: Row, turn: Any, field: str) -> Message:
     turn = object_of(row, turn, field)
     if not isinstance(turn.get("role"), str) or not isinstance(turn.get("content"), str):
         raise row.error('a message is an object with "role" and "content", both texts', field)
-    return Message(turn["role"], turn["content"])
+    if _HALF.search(turn["content"]):
+        raise row.error("half a character (a surrogate without its pair) is in the text", f"{field}.content")
+    return Message(text_of(row, turn["role"], f"{field}.role"), turn["content"])
 
 
 def messages_of(prompt: Prompt) -> list[dict[str, str]]:

@@ -40,8 +40,18 @@ def _toml(text: str, path: str) -> Any:
 def _yaml(text: str, path: str) -> Any:
     import yaml
 
+    class Loader(yaml.SafeLoader):  # type: ignore[misc]
+        """The safe one, without aliases: a few lines of them are a value without end."""
+
+        def compose_node(self, parent: Any, index: Any) -> Any:
+            if self.check_event(yaml.AliasEvent):
+                raise yaml.composer.ComposerError(
+                    None, None, "aliases (*name) are not read", self.peek_event().start_mark
+                )
+            return super().compose_node(parent, index)
+
     try:
-        return yaml.safe_load(text)
+        return yaml.load(text, Loader)  # noqa: S506 - it is a SafeLoader
     except yaml.YAMLError as failure:
         mark = getattr(failure, "problem_mark", None)
         problem = getattr(failure, "problem", None) or str(failure).partition("\n")[0]
@@ -87,4 +97,5 @@ def yaml_of(value: Mapping[str, Any]) -> str:
         return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
     Dumper.add_representer(str, text_of)
+    Dumper.ignore_aliases = lambda *_: True
     return str(yaml.dump(dict(value), Dumper=Dumper, allow_unicode=True, sort_keys=False, width=100))

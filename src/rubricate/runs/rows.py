@@ -94,13 +94,10 @@ def _line_rows(path: File) -> Iterator[Row]:
 def _document_rows(path: File, kind: str) -> Iterator[Row]:
     with unpacked(path) as stream:
         text = _text_of(stream.read(), path)
-    value = parsed(text, str(path), kind)
-    yield Row(
-        {"criteria": value} if isinstance(value, list) else value,
-        str(path),
-        None,
-        path.name.partition(".")[0],
-    )
+    given = parsed(text, str(path), kind)
+    value = _mended(given)  # YAML has the escapes that JSON has
+    whole = {"criteria": value} if isinstance(value, list) else value
+    yield Row(whole, str(path), None, path.name.partition(".")[0], mended=value != given)
 
 
 def _text_of(raw: bytes, path: File, line: int | None = None) -> str:

@@ -87,7 +87,7 @@ def read_rubrics(source: str) -> RubricFile:
 def taken_of(source: str, dialect: Dialect | None = None) -> Iterator[tuple[Row, Taken]]:
     """Every entry of a file with its row, read as `dialect`, else as each row looks.
 
-    A folder with TOML or YAML files in it is these files, a rubric each.
+    A folder with TOML or YAML files in it is these files, a rubric each; the folder of a run its rubrics.
 
     Raises:
         DataError: a row is malformed; with file, line and field.
@@ -102,6 +102,8 @@ def taken_of(source: str, dialect: Dialect | None = None) -> Iterator[tuple[Row,
 
 def _parts(source: str) -> list[str]:
     if not is_url(source) and (folder := Path(source)).is_dir():
+        if (folder / "journal.jsonl").is_file() and (folder / "rubrics.jsonl").is_file():
+            return [str(folder / "rubrics.jsonl")]
         documents = sorted(
             str(path)
             for path in folder.iterdir()
