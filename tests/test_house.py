@@ -24,7 +24,7 @@ MODULES = {
 FLOORS = [
     ["errors"],
     ["domain", "data"],
-    ["llm", "offline", "theory", "samples", "reward_model"],
+    ["llm", "offline", "theory", "samples", "reward_model", "dialects"],
     ["steps"],
     ["runs", "rewards"],
     ["training", "evaluation", "world"],

@@ -11,7 +11,7 @@ from rubricate.roof.app import app
 
 # isort: off
 # The order of these is that of the commands in `rubricate --help`.
-from rubricate.roof import runs, ledger, audit, criteria, judging, bench, redteam, theory, world
+from rubricate.roof import runs, rubrics, ledger, audit, criteria, judging, bench, redteam, theory, world
 
 # isort: on
 
@@ -24,6 +24,7 @@ __all__ = [
     "ledger",
     "main",
     "redteam",
+    "rubrics",
     "runs",
     "theory",
     "world",

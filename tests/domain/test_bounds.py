@@ -62,15 +62,18 @@ class Table(NamedTuple):
 
 
 def rubrics(weights: Sequence[float]) -> st.SearchStrategy[Rubric]:
-    """Up to six criteria, at least one of them with a positive weight."""
+    """Up to six criteria, at least one of them with a positive weight; some are decisive."""
     lists = st.lists(st.sampled_from(weights), min_size=1, max_size=6).filter(lambda ws: max(ws) > 0)
-    return lists.map(
-        lambda ws: Rubric(
+    decisive = st.sampled_from([(), (0,), (0, 2), (1,)])
+    return st.builds(
+        lambda ws, which: Rubric(
             tuple(
-                Criterion(f"c{n}", f"says {n}", w, "pitfall" if w < 0 else "principle")
+                Criterion(f"c{n}", f"says {n}", w, "pitfall" if w < 0 else "principle", n in which)
                 for n, w in enumerate(ws)
             )
-        )
+        ),
+        lists,
+        decisive,
     )
 
 

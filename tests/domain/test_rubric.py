@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rubricate.domain.rubric import Criterion, Kind, Lineage, Rubric, changes_between
+from rubricate.domain.rubric import Criterion, Kind, Lineage, Rubric, changes_between, with_decisive
 from tests.builders import a_criterion, a_rubric
 
 weights = st.floats(0.01, 100) | st.integers(1, 3)
@@ -78,6 +78,42 @@ def test_a_rubric_is_texts_weights_and_kinds_in_order() -> None:
     assert same.key == rubric.key
     others = [a_rubric("1:b", "3:a"), a_rubric("2:a", "1:b"), a_rubric("rule 3:a", "1:b"), a_rubric("3:a")]
     assert len({rubric.key, *(other.key for other in others)}) == 5
+
+
+def test_what_is_not_decisive_has_the_keys_and_the_bytes_it_always_had() -> None:
+    """False and no tags are unset: not written, not in keys. Decisive is in a rubric's key, tags not."""
+    plain = a_rubric("3:a", "1:b")
+    first = msgspec.structs.replace(plain.criteria[0], decisive=False, tags=())
+    assert first == plain.criteria[0]
+    assert msgspec.json.encode(first) == b'{"id":"c1","text":"a","weight":3.0,"kind":"principle"}'
+    assert plain.key == "27160b76850d2a965f195a0ce02fdfcb"
+    tagged = Rubric((msgspec.structs.replace(first, tags=("x",)), plain.criteria[1]))
+    must = Rubric((msgspec.structs.replace(first, decisive=True), plain.criteria[1]))
+    assert tagged.key == plain.key != must.key
+    assert must.criteria[0].key == first.key
+    for one in (tagged, must):
+        assert msgspec.json.decode(msgspec.json.encode(one), type=Rubric) == one
+
+
+def test_what_is_decisive_outlives_a_rewriting() -> None:
+    """By text and sign; what was left out comes back last, under an id that is free."""
+    must, veto, plain = a_rubric("3:a", "-2:v", "1:b").criteria
+    before = Rubric(
+        (
+            msgspec.structs.replace(must, decisive=True, tags=("t",)),
+            msgspec.structs.replace(veto, decisive=True),
+            plain,
+        )
+    )
+    after = with_decisive(before, a_rubric("1:new", "2: a", version=3))
+    assert [(c.id, c.text, c.weight, c.is_decisive) for c in after.criteria] == [
+        ("c1", "new", 1, False),
+        ("c2", " a", 2, True),
+        ("c3", "v", -2, True),
+    ]
+    assert after.criteria[1].tags == ("t",) and after.version == 3
+    same = a_rubric("1:new")
+    assert with_decisive(a_rubric("3:a"), same) is same
 
 
 def test_pitfalls_are_not_in_the_denominator() -> None:

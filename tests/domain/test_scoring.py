@@ -7,7 +7,9 @@ from random import Random
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
+from rubricate.domain.aggregation import RULES
 from rubricate.domain.rubric import Rubric
 from rubricate.domain.scoring import (
     COVERAGE_FLOOR,
@@ -176,6 +178,24 @@ def test_pitfalls_by_hand(said: str, expected: float | None) -> None:
 def test_only_pitfalls_judged_is_no_score() -> None:
     """Without a positive criterion there is nothing to take a share of, however low the floor."""
     assert score(rubric_of([1, -3]), marks("?-"), 0.0) is None
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [("++-", 1.0), ("-+-", 0.0), ("+++", 0.0), ("+--", 0.75), ("?+-", None), ("++?", 1.0), ("-+?", 0.0)],
+)
+def test_decisive_criteria_by_hand(said: str, expected: float | None) -> None:
+    """A must-have of 3 beside a principle of 1, and a veto of -0.5: a failure makes 0, silence decides
+    nothing but what the floor decides; and so under every other rule."""
+    must, other, veto = a_rubric("3:a", "1:b", "-0.5:v").criteria
+    rubric = Rubric(
+        (replace(must, decisive=True), other, replace(veto, decisive=True)),
+    )
+    assert score(rubric, marks(said)) == expected
+    for rule in RULES.values():
+        value = rule(rubric, marks(said), 0.8)
+        assert (value is None) == (expected is None)
+        assert value == 0.0 if expected == 0.0 else value is None or value > 0
 
 
 def test_a_verdict_too_few_is_a_bug() -> None:

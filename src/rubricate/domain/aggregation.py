@@ -1,7 +1,8 @@
 """Rules beside the weighted mean for making one score of verdicts. Which is better is for an audit to say.
 
 Every rule gives a score in [0, 1], or None exactly where `scoring.score` does: a rule decides what verdicts
-are worth, never how many of them must be there. Unjudged criteria leave every sum, product and gate.
+are worth, never how many of them must be there. Unjudged criteria leave every sum, product and gate, and a
+decisive criterion that failed makes 0 under each.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 
 from rubricate.domain.judgement import Verdict
 from rubricate.domain.rubric import Criterion, Rubric
-from rubricate.domain.scoring import COVERAGE_FLOOR, score
+from rubricate.domain.scoring import COVERAGE_FLOOR, has_failed, score
 
 Rule = Callable[[Rubric, Sequence[Verdict], float], float | None]
 
@@ -33,8 +34,9 @@ def unweighted(rubric: Rubric, verdicts: Sequence[Verdict], floor: float = COVER
     Source: the "all weights equal" ablation that every weighted sum invites; Dawes (1979), The robust beauty
     of improper linear models, American Psychologist 34, on why it is hard to beat.
     """
-    if score(rubric, verdicts, floor) is None:
-        return None
+    mean = score(rubric, verdicts, floor)
+    if mean is None or has_failed(rubric, verdicts):
+        return mean
     judged = list(_judged(rubric, verdicts))
     met = sum(math.copysign(1, criterion.weight) for criterion, verdict in judged if _is_met(verdict))
     return _clipped(met / sum(criterion.weight > 0 for criterion, _ in judged))
@@ -49,8 +51,9 @@ def rules_first(rubric: Rubric, verdicts: Sequence[Verdict], floor: float = COVE
     Source: hard rules and principles are those of OpenRubrics (arXiv 2510.07743); its judge checks rules
     first. That a broken rule is worth 0 is ours.
     """
-    if score(rubric, verdicts, floor) is None:
-        return None
+    mean = score(rubric, verdicts, floor)
+    if mean is None or has_failed(rubric, verdicts):
+        return mean
     judged = list(_judged(rubric, verdicts))
     if any(criterion.kind == "rule" and not _is_met(verdict) for criterion, verdict in judged):
         return 0.0
@@ -72,8 +75,9 @@ def geometric(rubric: Rubric, verdicts: Sequence[Verdict], floor: float = COVERA
     Source: weighted product aggregation, Bridgman (1922), Dimensional Analysis; as a scoring rule, Miller and
     Starr (1969), Executive Decisions and Operations Research.
     """
-    if score(rubric, verdicts, floor) is None:
-        return None
+    mean = score(rubric, verdicts, floor)
+    if mean is None or has_failed(rubric, verdicts):
+        return mean
     judged = list(_judged(rubric, verdicts))
     positive = math.fsum(criterion.weight for criterion, _ in judged if criterion.weight > 0)
     logs = (
@@ -121,8 +125,9 @@ def probability_weighted(
 
     Source: as soft scores, RUBRIC-ARROW (arXiv 2605.29156): hard verdicts tie where probabilities do not.
     """
-    if score(rubric, verdicts, floor) is None:
-        return None
+    mean = score(rubric, verdicts, floor)
+    if mean is None or has_failed(rubric, verdicts):
+        return mean
     return _mean(list(_judged(rubric, verdicts)), probability_of)
 
 

@@ -21,7 +21,7 @@ import msgspec
 
 from rubricate.domain.judgement import Verdict
 from rubricate.domain.rubric import Rubric
-from rubricate.domain.scoring import COVERAGE_FLOOR, TOP, score, suffices, tie_share
+from rubricate.domain.scoring import COVERAGE_FLOOR, TOP, has_failed, score, suffices, tie_share
 from rubricate.domain.selection import FEW, Policy
 
 _SLACK = 1e-12
@@ -60,7 +60,8 @@ def reach_of(rubric: Rubric, verdicts: Sequence[Verdict | None], floor: float = 
 
     Best and worst are had when all that is open gets judged, for good or for bad: an unjudged criterion
     leaves both sums of the score, which never helps beyond "met", nor hurts beyond "unmet". What may stay
-    unjudged decides whether there is a score at all.
+    unjudged decides whether there is a score at all. A decisive criterion that failed leaves only 0, and
+    one that is open may still.
     """
     known = tuple(verdict for verdict in verdicts if verdict is not None)
     if len(known) == len(verdicts):
@@ -78,6 +79,12 @@ def reach_of(rubric: Rubric, verdicts: Sequence[Verdict | None], floor: float = 
     positive = math.fsum(weight for weight in (*judged, *open_) if weight > 0)
     best = math.fsum((*met, *(weight for weight in open_ if weight > 0))) / positive
     worst = math.fsum((*met, *(weight for weight in open_ if weight < 0))) / positive
+    if has_failed(rubric, verdicts):
+        best = worst = 0.0
+    elif rubric.has_decisive and any(
+        c.is_decisive and verdict is None for c, verdict in zip(rubric.criteria, verdicts, strict=True)
+    ):
+        worst = 0.0
     slack = 0.0 if all(criterion.weight.is_integer() for criterion in rubric.criteria) else _SLACK
     return Reach(
         low=min(1.0, max(0.0, worst - slack)),

@@ -21,12 +21,18 @@ class Criterion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pitfall    met means that the bad thing happened; the weight negative
 
     The proposer gives weights of 1 to 3 (chasing-the-tail, appendix B); other dialects may bring others.
+
+    `decisive` makes a must-have of a good statement and a veto of a pitfall: when it fails (unmet; for a
+    pitfall, met), the score is 0 whatever else is met. `tags` are labels of the dialect it came from and
+    weigh nothing. Both are unset, and leave the written criterion and all keys as they are, unless given.
     """
 
     id: str
     text: str
     weight: float = 1
     kind: Kind = "principle"
+    decisive: bool | msgspec.UnsetType = msgspec.UNSET
+    tags: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
 
     def __post_init__(self) -> None:
         if not self.id.strip():
@@ -44,11 +50,21 @@ class Criterion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             )
         # A whole number would be written as 3, read back as 3.0 and written anew as 3.0.
         msgspec.structs.force_setattr(self, "weight", float(self.weight))
+        # One way to say "no": equal criteria are equal, and none writes a field that says nothing.
+        if not self.decisive:
+            msgspec.structs.force_setattr(self, "decisive", msgspec.UNSET)
+        if not self.tags:
+            msgspec.structs.force_setattr(self, "tags", msgspec.UNSET)
 
     @property
     def key(self) -> str:
-        """Content key of the text: what a verdict is about. Weight, kind and id leave verdicts valid."""
+        """Content key of the text: what a verdict is about. All else leaves verdicts valid."""
         return key_of("criterion", self.text)
+
+    @property
+    def is_decisive(self) -> bool:
+        """Whether it is a must-have or a veto."""
+        return self.decisive is True
 
 
 class Lineage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -83,13 +99,25 @@ class Rubric(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True)
 
     @cached_property
     def key(self) -> str:
-        """Content key of texts, weights and kinds in order; ids, version and lineage do not count."""
-        return key_of("rubric", [(c.text, float(c.weight), c.kind) for c in self.criteria])
+        """Content key of texts, weights, kinds and what is decisive, in order; ids, tags, version and lineage
+        do not count."""
+        return key_of(
+            "rubric",
+            [
+                (c.text, float(c.weight), c.kind, *(("decisive",) if c.is_decisive else ()))
+                for c in self.criteria
+            ],
+        )
 
     @cached_property
     def total_weight(self) -> float:
         """Sum of the positive weights: the denominator of every score."""
         return math.fsum(criterion.weight for criterion in self.criteria if criterion.weight > 0)
+
+    @cached_property
+    def has_decisive(self) -> bool:
+        """Whether a must-have or a veto is among the criteria."""
+        return any(criterion.is_decisive for criterion in self.criteria)
 
     @cached_property
     def total_absolute_weight(self) -> float:
@@ -119,3 +147,33 @@ def changes_between(before: Rubric, after: Rubric) -> tuple[Change, ...]:
         lines.append(Change(how, text, old, weight))
     lines += [Change("dropped", text, old) for text, old in weight_before.items() if text not in weight_after]
     return tuple(lines)
+
+
+def with_decisive(before: Rubric, after: Rubric) -> Rubric:
+    """`after`, which a model wrote, with the must-haves and vetoes of `before`.
+
+    What a person made decisive stays so: a criterion of the same text and sign is decisive again, and one
+    that was left out comes back at the end. Tags come along where the text stays. Without anything decisive
+    or tagged in `before` it is `after` itself.
+    """
+    old = {(_plain(c.text), c.weight > 0): c for c in before.criteria if c.is_decisive or c.tags}
+    if not old:
+        return after
+    criteria = []
+    for criterion in after.criteria:
+        known = old.pop((_plain(criterion.text), criterion.weight > 0), None)
+        if known is not None:
+            criterion = msgspec.structs.replace(criterion, decisive=known.decisive, tags=known.tags)
+        criteria.append(criterion)
+    texts = {_plain(criterion.text) for criterion in criteria}
+    ids = {criterion.id for criterion in criteria}
+    for known in old.values():
+        if known.is_decisive and _plain(known.text) not in texts:
+            number = next(n for n in range(len(criteria) + 1, 2 * len(criteria) + 2) if f"c{n}" not in ids)
+            ids.add(f"c{number}")
+            criteria.append(msgspec.structs.replace(known, id=f"c{number}"))
+    return Rubric(tuple(criteria), after.version, after.lineage)
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split())

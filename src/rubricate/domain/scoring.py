@@ -21,17 +21,29 @@ def score(rubric: Rubric, verdicts: Sequence[Verdict], floor: float = COVERAGE_F
     In [0, 1]: the weights of the met criteria over the sum of the positive weights, clipped. None when
     less than `floor` of the weight was judged, of all of it or of the positive part alone, so that a silent
     grader never looks like a poor response, nor a heavy pitfall like coverage. Unjudged criteria leave both
-    sums.
+    sums. 0 where a decisive criterion failed (`has_failed`).
 
     Source: Chasing the Tail, section 2, r = sum_i w_i V_i / sum_i w_i. The paper has neither pitfalls
-    (negative weights) nor a rule for unreadable verdicts; both are ours.
+    (negative weights), nor decisive criteria, nor a rule for unreadable verdicts; all three are ours.
     """
     judged = [(c.weight, v) for c, v in zip(rubric.criteria, verdicts, strict=True) if v.is_judged]
     if not suffices(rubric, [weight for weight, _ in judged], floor):
         return None
+    if has_failed(rubric, verdicts):
+        return 0.0
     positive = math.fsum(weight for weight, _ in judged if weight > 0)
     met = math.fsum(weight for weight, verdict in judged if verdict.outcome == "met")
     return min(1.0, max(0.0, met / positive))
+
+
+def has_failed(rubric: Rubric, verdicts: Sequence[Verdict | None]) -> bool:
+    """Whether a must-have is judged unmet or a veto judged met. Unjudged (or open) decides nothing."""
+    return rubric.has_decisive and any(
+        criterion.is_decisive
+        and verdict is not None
+        and verdict.outcome == ("unmet" if criterion.weight > 0 else "met")
+        for criterion, verdict in zip(rubric.criteria, verdicts, strict=True)
+    )
 
 
 def suffices(rubric: Rubric, judged: Sequence[float], floor: float = COVERAGE_FLOOR) -> bool:

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
 
+from rubricate.dialects.fields import as_number
 from rubricate.domain.conversation import Pool
 from rubricate.domain.rubric import Rubric
-from rubricate.runs.outputs import Finished, as_number
+from rubricate.runs.outputs import Finished
 from rubricate.runs.places import Folder
 
 _ROWS_PER_GROUP = 2000

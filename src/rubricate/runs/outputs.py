@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from rubricate.dialects.fields import as_number
+from rubricate.dialects.rows.own import own_criteria, paper_row
 from rubricate.domain.conversation import Pool, Response
 from rubricate.domain.record import NOT_ASKED, PromptRecord, Round, Standing
 from rubricate.domain.rubric import Rubric
@@ -32,10 +34,7 @@ def rubric_row(pool: Pool, record: PromptRecord, rubric: Rubric) -> dict[str, An
     return {
         "id": record.id,
         "prompt": pool.prompt.text,
-        "rubrics": [
-            {"id": c.id, "criterion": c.text, "weight": as_number(c.weight), "kind": c.kind}
-            for c in rubric.criteria
-        ],
+        "rubrics": own_criteria(rubric),
         "number_of_criteria": len(rubric.criteria),
         "total_weight": as_number(rubric.total_weight),
         "state": record.state,
@@ -106,16 +105,7 @@ def official_files(finished: Finished) -> dict[str, list[dict[str, Any]]]:
 
 def official_rubric(pool: Pool, id: str, rubric: Rubric) -> dict[str, Any]:
     """A rubric as official code writes it."""
-    return {
-        "id": id,
-        "prompt": pool.prompt.text,
-        "total_criteria": len(rubric.criteria),
-        "criteria": [
-            {"criterion": c.text, "weight": as_number(c.weight), "local_id": f"c{number}"}
-            for number, c in enumerate(rubric.criteria, 1)
-        ],
-        "total_weight": as_number(rubric.total_weight),
-    }
+    return paper_row(id, pool.prompt.text, rubric)
 
 
 def _scored(pool: Pool, id: str, rubric: Rubric, played: Round) -> dict[str, Any]:
@@ -159,8 +149,3 @@ def write_official(finished: Finished, folder: Path) -> Iterator[Path]:
         with replacing(path) as draft:
             draft.write_text(json.dumps(rows, indent=2, ensure_ascii=False), encoding="utf-8")
         yield path
-
-
-def as_number(value: float) -> float | int:
-    """A weight as it is written: whole where it is whole."""
-    return int(value) if float(value).is_integer() else value

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rubricate.errors import DataError, SettingsError
+from rubricate.runs.documents import DOCUMENTS, parsed
 from rubricate.runs.places import LINES, PARQUET, File, failures, files_of, format_of, is_url
 from rubricate.runs.unpacking import unpacked
 
 HUB = "hf://"
 _HUB_FILES = ("hf://datasets/", "hf://buckets/", "hf://spaces/")
 _ROW_FIELDS = ("id", "prompt_id", "prompt", "responses", "criteria", "rubrics")
+_FOREIGN_FIELDS = ("question", "rubric", "rubric_items", "ground_truth", "sections", "items", "type")
 _SPACE = re.compile(r"[ \t\r\n]*")
 _HALF = re.compile("[\ud800-\udfff]")
 _ESCAPED_HALF = re.compile(r"\\u[dD][89a-fA-F]")
@@ -53,6 +55,7 @@ def rows_of(source: str) -> Iterator[Row]:
     read as a saved Hugging Face dataset or as the shards in it, a glob as the files that match it, and both
     may stand behind a URL (`s3://BUCKET/pools/*.parquet`; see runs/places.py). `hf://NAME[:CONFIG][#SPLIT]`
     is a dataset of the hub and needs the package `datasets`, as saved ones do; `hf://datasets/...` is a URL.
+    A `.toml` or `.yaml` file is one row, named by the file; a list in it is that of its criteria.
 
     Raises:
         DataError: the file is missing, unreadable or malformed; with its line where there is one.
@@ -76,6 +79,8 @@ def _file_rows(file: File) -> Iterator[Row]:
         return _parquet_rows(file)
     if kind == ".json":
         return _json_rows(file)
+    if kind in DOCUMENTS:
+        return _document_rows(file, kind)
     raise DataError(str(file), "unknown format; use .json, .jsonl, .ndjson (also .gz, .zst) or .parquet")
 
 
@@ -84,6 +89,15 @@ def _line_rows(path: File) -> Iterator[Row]:
         for line, raw in enumerate(stream, 1):
             if raw.strip():
                 yield _line_row(_text_of(raw, path, line), path, line)
+
+
+def _document_rows(path: File, kind: str) -> Iterator[Row]:
+    with unpacked(path) as stream:
+        text = _text_of(stream.read(), path)
+    given = parsed(text, str(path), kind)
+    value = _mended(given)  # YAML has the escapes that JSON has
+    whole = {"criteria": value} if isinstance(value, list) else value
+    yield Row(whole, str(path), None, path.name.partition(".")[0], mended=value != given)
 
 
 def _text_of(raw: bytes, path: File, line: int | None = None) -> str:
@@ -167,7 +181,7 @@ def _json_rows(path: File) -> Iterator[Row]:
 
 def _wrapped(value: dict[str, Any]) -> str | None:
     """The field that holds the rows: official files say `{"responses": [...]}` and `{"rubrics": {...}}`."""
-    if any(name in value for name in ("id", "prompt_id", "prompt")):
+    if any(name in value for name in ("id", "prompt_id", "prompt", "question", "query")):
         return None
     wrappers = (name for name in ("responses", "rubrics") if isinstance(value.get(name), list | dict))
     return next(wrappers, None)
@@ -175,7 +189,9 @@ def _wrapped(value: dict[str, Any]) -> str | None:
 
 def _is_row(value: dict[str, Any]) -> bool:
     """Whether an object is a row itself and not an object of named rows."""
-    return any(name in value and not isinstance(value[name], Mapping) for name in _ROW_FIELDS)
+    return any(
+        name in value and not isinstance(value[name], Mapping) for name in (*_ROW_FIELDS, *_FOREIGN_FIELDS)
+    )
 
 
 def _items(text: str, at: int) -> Iterator[tuple[str | None, int, Any]]:

@@ -1,17 +1,19 @@
-"""Rubrics from files: official shapes, the published dataset, and our own rubrics.jsonl."""
+"""Rubrics from files, in every dialect that can be read, found by prompt."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
+from rubricate.dialects.registry import dialect_of
+from rubricate.dialects.rows.own import OWN
+from rubricate.dialects.seam import Dialect, Taken
 from rubricate.domain.conversation import Prompt
-from rubricate.domain.rubric import Criterion, Kind, Rubric
+from rubricate.domain.rubric import Rubric
+from rubricate.runs.documents import DOCUMENTS
+from rubricate.runs.places import is_url
 from rubricate.runs.rows import Row, rows_of
-
-_TEXT = ("criterion", "description", "text")
-_ID = ("prompt_id", "id", "task_id")
-_WEIGHT = ("weight", "points")
 
 
 class _Entry(NamedTuple):
@@ -62,96 +64,76 @@ class RubricFile:
 
 
 def read_rubrics(source: str) -> RubricFile:
-    """All rubrics of a file. A row has `criteria` or `rubrics`, and an `id`, a `prompt`, or both; in an
-    object of named rows the name is the id, and a row may be the bare list of criteria.
+    """All rubrics of a file in any dialect that can be read (docs/dialects.md), found out row by row.
 
-    Rows without any criterion are passed over: their prompts have no rubric yet.
+    A row has `criteria` or `rubrics`, and an `id`, a `prompt`, or both; in an object of named rows the name
+    is the id, and a row may be the bare list of criteria. Rows without any criterion are passed over: their
+    prompts have no rubric yet. What a foreign row says beyond a rubric is passed over too; `rubricate
+    convert` names it.
 
     Raises:
         DataError: a row is malformed; with file, line and field.
     """
     found = RubricFile()
-    for row in rows_of(source):
-        if isinstance(row.value, list) and row.name is not None:
-            row = row._replace(value={"criteria": row.value})
-        rubric = _rubric_of(row)
-        if rubric is None:
-            continue
-        id, prompt = _id_of(row), row.value.get("prompt")
-        if id is None and not isinstance(prompt, str):
-            raise row.error("missing; a rubric needs the id or the text of its prompt", "id")
+    for row, taken in taken_of(source):
+        entry = taken.entry
         try:
-            found.add(rubric, id, prompt if isinstance(prompt, str) else None)
+            found.add(entry.rubric, entry.id, None if entry.prompt is None else entry.prompt.text)
         except ValueError as problem:
-            raise row.error(str(problem), "id" if id is not None else "prompt") from None
+            raise row.error(str(problem), "id" if entry.id is not None else "prompt") from None
     return found
 
 
-def _id_of(row: Row) -> str | None:
-    for key in _ID:
-        given = row.value.get(key)
-        if given is None or given == "":
+def taken_of(source: str, dialect: Dialect | None = None) -> Iterator[tuple[Row, Taken]]:
+    """Every entry of a file with its row, read as `dialect`, else as each row looks.
+
+    A folder with TOML or YAML files in it is these files, a rubric each; the folder of a run its rubrics.
+
+    Raises:
+        DataError: a row is malformed; with file, line and field.
+    """
+    for row in _whole(row for part in _parts(source) for row in rows_of(part)):
+        if isinstance(row.value, list) and row.name is not None:
+            row = row._replace(value={"criteria": row.value})
+        speaks = dialect or dialect_of(row.value) or OWN
+        for taken in speaks.read(row):
+            yield row, taken
+
+
+def _parts(source: str) -> list[str]:
+    if not is_url(source) and (folder := Path(source)).is_dir():
+        if (folder / "journal.jsonl").is_file() and (folder / "rubrics.jsonl").is_file():
+            return [str(folder / "rubrics.jsonl")]
+        documents = sorted(
+            str(path)
+            for path in folder.iterdir()
+            if path.suffix in DOCUMENTS and not path.name.startswith(".")
+        )
+        return documents or [source]
+    return [source]
+
+
+def _whole(rows: Iterator[Row]) -> Iterator[Row]:
+    """Rows, where the criteria of a JSON file that is a bare list of them are one row."""
+    open_: Row | None = None
+    for row in rows:
+        is_part = _is_bare(row.value)
+        if open_ is not None and is_part and row.path == open_.path:
+            open_.value["criteria"].append(row.value)
             continue
-        if isinstance(given, bool) or not isinstance(given, str | int):
-            raise row.error("an id is a text or a whole number", key)
-        return str(given)
-    return row.name or None
+        if open_ is not None:
+            yield open_
+            open_ = None
+        if is_part:
+            open_ = row._replace(value={"criteria": [row.value]})
+        else:
+            yield row
+    if open_ is not None:
+        yield open_
 
 
-def _rubric_of(row: Row) -> Rubric | None:
-    if not isinstance(row.value, Mapping):
-        raise row.error("a row is an object with criteria")
-    name = next((key for key in ("criteria", "rubrics", "rubric") if row.value.get(key) is not None), None)
-    if name is None:
-        raise row.error('missing; a row needs "criteria" or "rubrics"', "criteria")
-    entries = row.value[name]
-    if isinstance(entries, Mapping) and isinstance(entries.get("criteria"), list):
-        name, entries = f"{name}.criteria", entries["criteria"]
-    if not isinstance(entries, list):
-        raise row.error("a list of criteria is needed", name)
-    if not entries:
-        return None
-    criteria = tuple(
-        _criterion_of(row, entry, place, f"{name}[{place}]") for place, entry in enumerate(entries)
-    )
-    try:
-        return Rubric(criteria)
-    except ValueError as problem:
-        raise row.error(str(problem), name) from None
-
-
-def _criterion_of(row: Row, entry: Any, place: int, field: str) -> Criterion:
-    if isinstance(entry, str):
-        entry = {"criterion": entry, "weight": 1}
-    if not isinstance(entry, Mapping):
-        raise row.error("a criterion is a text or an object", field)
-    text = next((entry[key] for key in _TEXT if isinstance(entry.get(key), str)), None)
-    if text is None:
-        raise row.error(f"a criterion needs one of {', '.join(_TEXT)}, a text", field)
-    weight = _weight_of(row, entry, field)
-    kind: Kind = entry.get("kind") or ("pitfall" if weight < 0 else "principle")
-    if kind not in ("rule", "principle", "pitfall"):
-        raise row.error("a kind is rule, principle or pitfall", f"{field}.kind")
-    id = next((entry[key] for key in ("local_id", "id") if entry.get(key) is not None), f"c{place + 1}")
-    try:
-        return Criterion(str(id), text, weight, kind)
-    except ValueError as problem:
-        raise row.error(str(problem), field) from None
-
-
-def _weight_of(row: Row, entry: Mapping[str, Any], field: str) -> float:
-    """The weight of a criterion; older official files write it as a text."""
-    key = next((key for key in _WEIGHT if entry.get(key) is not None), None)
-    if key is None:
-        raise row.error("missing; a criterion needs a weight", f"{field}.weight")
-    weight = entry[key]
-    try:
-        if isinstance(weight, bool) or not isinstance(weight, str | int | float):
-            raise ValueError
-        return float(weight)
-    except (ValueError, OverflowError):
-        raise row.error(f"a weight is a number, not {_short(repr(weight))}", f"{field}.{key}") from None
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 60 else f"{text[:57]}..."
+def _is_bare(value: Any) -> bool:
+    """Whether a row is a criterion by itself, as verifiers and autorubric list them."""
+    if not isinstance(value, Mapping) or dialect_of(value) is not None:
+        return False
+    return ("name" in value and "text" in value) or "requirement" in value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rubricate.domain.conversation import Prompt, Response
 from rubricate.domain.identity import chance_of
-from rubricate.domain.rubric import Rubric
+from rubricate.domain.rubric import Criterion, Rubric, with_decisive
 from rubricate.llm.chat import Chat
 from rubricate.steps.asking import Heard, Manner, ask_for, fill, framed, template, told, unheard
 from rubricate.steps.propose import Repaired, pitfall_slots, read_rubric, rubric_schema
@@ -52,7 +52,7 @@ async def refine(
         manner,
         told(question),
         rubric_schema(pitfalls),
-        lambda reply: read_rubric(reply, repaired),
+        lambda reply: with_decisive(rubric, read_rubric(reply, repaired)),
         heard=heard,
     )
 
@@ -66,8 +66,14 @@ def in_fair_order(seed: int, prompt: Prompt, pair: tuple[Response, Response]) ->
 
 
 def as_listed(rubric: Rubric) -> str:
-    """The rubric as lines of `- [kind, weight w] text`."""
+    """The rubric as lines of `- [kind, weight w] text`; what is decisive says so behind its weight."""
     return "\n".join(
-        f"- [{criterion.kind}, weight {abs(criterion.weight):g}] {criterion.text}"
+        f"- [{criterion.kind}, weight {abs(criterion.weight):g}{_decisive(criterion)}] {criterion.text}"
         for criterion in rubric.criteria
     )
+
+
+def _decisive(criterion: Criterion) -> str:
+    if not criterion.is_decisive:
+        return ""
+    return ", must-have" if criterion.weight > 0 else ", veto"

@@ -15,7 +15,7 @@ Kind = Literal["propose", "refine", "grade", "compare", "sample"]
 _KINDS: tuple[Kind, ...] = ("propose", "refine", "grade", "compare")
 _FRAME = re.compile(r"<(prompt|response|rubric|criteria)-([0-9a-f]+)>\n(.*?)\n</\1-\2>", re.DOTALL)
 _CRITERION = re.compile(r"(c\d+): (.*)")
-_LISTED = re.compile(r"- \[(rule|principle|pitfall), weight (\d)\] (.*)")
+_LISTED = re.compile(r"- \[(rule|principle|pitfall), weight (\d)(?:, must-have|, veto)?\] (.*)")
 _PITFALL_WANTED = '"pitfall"'
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from rubricate.domain.conversation import Prompt, Response
 from rubricate.domain.judgement import Preference
 from rubricate.domain.rubric import Rubric
-from rubricate.domain.scoring import COVERAGE_FLOOR, score
+from rubricate.domain.scoring import COVERAGE_FLOOR, has_failed, score
 from rubricate.errors import ChatError, ReplyError
 from rubricate.evaluation.scorers.marks import Item, Mark
 from rubricate.runs.rubric_files import RubricFile
@@ -71,7 +71,10 @@ class RubricScorer:
         judged = [(c.weight, v) for c, v in zip(rubric.criteria, verdicts, strict=True) if v.is_judged]
         met = math.fsum(weight for weight, verdict in judged if verdict.outcome == "met")
         positive = math.fsum(weight for weight, _ in judged if weight > 0)
-        return Mark(value, points=met / positive, rubric=rubric, verdicts=verdicts)
+        points = met / positive
+        if has_failed(rubric, verdicts):
+            points = min(0.0, points)
+        return Mark(value, points=points, rubric=rubric, verdicts=verdicts)
 
     async def _of(self, prompt: Prompt, proposer: Proposer) -> Rubric:
         if prompt.key not in self._proposed:
