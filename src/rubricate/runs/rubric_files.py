@@ -74,7 +74,7 @@ def read_rubrics(source: str) -> RubricFile:
     for row in rows_of(source):
         if isinstance(row.value, list) and row.name is not None:
             row = row._replace(value={"criteria": row.value})
-        rubric = _rubric_of(row)
+        rubric = rubric_of_row(row)
         if rubric is None:
             continue
         id, prompt = _id_of(row), row.value.get("prompt")
@@ -98,7 +98,12 @@ def _id_of(row: Row) -> str | None:
     return row.name or None
 
 
-def _rubric_of(row: Row) -> Rubric | None:
+def rubric_of_row(row: Row) -> Rubric | None:
+    """The rubric of a row with `criteria`, `rubrics` or `rubric`; None where it has no criterion yet.
+
+    Raises:
+        DataError: it is malformed.
+    """
     if not isinstance(row.value, Mapping):
         raise row.error("a row is an object with criteria")
     name = next((key for key in ("criteria", "rubrics", "rubric") if row.value.get(key) is not None), None)
