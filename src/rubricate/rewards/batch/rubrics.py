@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, Protocol
 
 from rubricate.domain.conversation import Prompt
@@ -19,6 +19,15 @@ whole call fails."""
 
 BATCH = "the trainer's batch"
 _REMEMBERED = 50_000
+
+
+FIELDS = ("rubric", "rubrics", "criteria")
+"""Where a row of a trainer's data may have its rubric; the first of them that is there is read."""
+
+
+def rubric_under(about: Mapping[str, Any]) -> Any:
+    """What a row holds as its rubric, unread; None where it has none."""
+    return next((about[name] for name in FIELDS if about.get(name) is not None), None)
 
 
 class Given(Protocol):

@@ -73,13 +73,25 @@ def _turns(given: Any, role: str) -> tuple[Message, ...] | Unreadable:
         if isinstance(entry, Message):
             turns.append(entry)
             continue
-        if not isinstance(entry, Mapping):
+        told = _told(entry, "content")
+        if told is _ABSENT:
             return Unreadable(f"has a message that is {type(entry).__name__}")
-        content = _content(entry.get("content"))
+        content = _content(told)
         if content is None:
             return Unreadable("has a message whose content is not text alone")
-        turns.append(Message(str(entry.get("role") or role), content))
+        said_by = _told(entry, "role")
+        turns.append(Message(said_by if isinstance(said_by, str) and said_by else role, content))
     return tuple(turns)
+
+
+_ABSENT = object()
+
+
+def _told(entry: Any, name: str) -> Any:
+    """A field of a message, which is a mapping or one of the records that libraries make of it."""
+    if isinstance(entry, Mapping):
+        return entry.get(name)
+    return getattr(entry, name, _ABSENT)
 
 
 def _content(given: Any) -> str | None:
@@ -90,5 +102,5 @@ def _content(given: Any) -> str | None:
         return given
     if not isinstance(given, Sequence) or isinstance(given, bytes | bytearray):
         return None
-    parts = [part.get("text") if isinstance(part, Mapping) else None for part in given]
-    return "".join(str(part) for part in parts) if all(isinstance(part, str) for part in parts) else None
+    parts = [_told(part, "text") for part in given]
+    return "".join(map(str, parts)) if all(isinstance(part, str) for part in parts) else None
