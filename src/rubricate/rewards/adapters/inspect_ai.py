@@ -1,7 +1,7 @@
 """Inspect AI: a scorer.
 
-Contract: inspect_ai 0.3, `inspect_ai/scorer/_scorer.py`: an async function of the task's state and target that
-gives a `Score`, one without a value where nothing can be said.
+Contract: inspect_ai 0.3, `inspect_ai/scorer/_scorer.py`: an async function of the task's state and target
+that gives a `Score`, one without a value where nothing can be said.
 """
 
 from __future__ import annotations
@@ -9,17 +9,16 @@ from __future__ import annotations
 from typing import Any
 
 from rubricate.errors import SettingsError
+from rubricate.rewards.batch.rubrics import rubric_under
 from rubricate.rewards.reward import RubricReward
-
-_RUBRIC = ("rubric", "rubrics", "criteria")
 
 
 def rubric_scorer(reward: RubricReward) -> Any:
     """The scorer for `Task(scorer=...)`, with mean and standard error.
 
-    Evaluates: no option of the reward is on. The rubric stands in the sample's metadata as `rubric`, `rubrics`
-    or `criteria`, or was given to the reward. A sample that could not be judged is unscored and leaves the
-    mean. Verdicts stand in the score's metadata.
+    Evaluates: no option of the reward is on. The rubric stands in the sample's metadata as `rubric`,
+    `rubrics` or `criteria`, or was given to the reward. A sample that could not be judged is unscored and
+    leaves the mean. Verdicts stand in the score's metadata.
 
     Raises:
         SettingsError: inspect_ai is not installed.
@@ -29,11 +28,10 @@ def rubric_scorer(reward: RubricReward) -> Any:
     except ImportError:
         raise SettingsError("this needs Inspect AI: pip install inspect-ai") from None
 
-    @scorer(metrics=[mean(), stderr()], name="rubricate/rubric")
+    @scorer(metrics=[mean(), stderr()], name="rubricate/rubric")  # type: ignore[untyped-decorator]
     def rubric() -> Any:
         async def score(state: Any, target: Any) -> Any:
-            about = state.metadata or {}
-            given = next((about[name] for name in _RUBRIC if about.get(name) is not None), None)
+            given = rubric_under(state.metadata or {})
             batch = await reward.agrade([state.input], [state.output.completion], [given], evaluation=True)
             (one,) = batch.graded
             if one.score is None:

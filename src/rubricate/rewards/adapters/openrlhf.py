@@ -1,7 +1,7 @@
 """OpenRLHF: the `reward_func` of the Python file that `--reward.remote_url` names.
 
-Contract: OpenRLHF 0.11, `examples/python/reward_func.py`. Queries are prompt and response in one text, with the
-special tokens of the chat template.
+Contract: OpenRLHF 0.11, `examples/python/reward_func.py`. Queries are prompt and response in one text, with
+the special tokens of the chat template. Rollouts call with one sample at a time.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rubricate.errors import DataError, SettingsError
-from rubricate.rewards.adapters.numbers import number_of
-from rubricate.rewards.batch.rubrics import BATCH
+from rubricate.rewards.adapters.singles import must_do_for_singles, number_of
+from rubricate.rewards.batch.rubrics import BATCH, rubric_under
 from rubricate.rewards.reward import RubricReward
 
 END_TOKENS = (
@@ -24,7 +24,6 @@ END_TOKENS = (
     "</s>",
     "<eos>",
 )
-_RUBRIC = ("rubric", "rubrics", "criteria")
 
 
 def reward_func_of(
@@ -32,16 +31,21 @@ def reward_func_of(
 ) -> Callable[..., dict[str, Any]]:
     """The function that OpenRLHF calls; gives tensors.
 
-    A label is the JSON of an object with the `rubric` and the `prompt` as the user wrote it, or of the list of
-    criteria; any other label is passed over, and the reward's own rubrics are looked up by the prompt. Without
-    a prompt in the label the grader sees the prompt with its template. What stands behind the first of
-    `end_tokens` at the end of a response is cut off.
+    A label is the JSON of an object with the `rubric` and the `prompt` as the user wrote it, or of the list
+    of criteria; any other label is passed over, and the reward's own rubrics are looked up by the prompt.
+    Without a prompt in the label the grader sees the prompt with its template. `end_tokens` are cut off the
+    end of a response.
+
+    Raises:
+        SettingsError: an option is on that needs completions together.
 
     Raises, when called:
         DataError: a query does not begin with its prompt.
         RunError: a completion could not be judged, and `unjudged` is not given.
         SettingsError: torch is not installed.
     """
+
+    must_do_for_singles(reward, "OpenRLHF")
 
     def reward_func(
         queries: Sequence[str], prompts: Sequence[str], labels: Sequence[Any], **kwargs: Any
@@ -87,5 +91,4 @@ def _label(label: Any) -> dict[str, Any]:
         return {"rubric": label or None}
     if not isinstance(label, Mapping):
         return {}
-    rubric = next((label[name] for name in _RUBRIC if label.get(name)), None)
-    return {"prompt": label.get("prompt"), "rubric": rubric}
+    return {"prompt": label.get("prompt"), "rubric": rubric_under(label)}

@@ -59,8 +59,8 @@ class TrlReward:
     def judge(
         self, prompts: Sequence[Any], completions: Sequence[Sequence[Any]], shuffle_order: bool = True
     ) -> list[int]:
-        """For each prompt the place of the better of two completions, -1 for no preference. Each is graded for
-        itself, so that the order cannot matter."""
+        """For each prompt the place of the better of two completions, -1 for no preference. Each is graded
+        for itself, so that the order cannot matter."""
         return self.reward.prefer(prompts, completions)
 
 

@@ -1,8 +1,8 @@
 """verl: a `compute_score` for `reward.custom_reward_function`, awaited by its reward loop.
 
 Contract: verl 0.9, `verl/experimental/reward_loop/reward_manager/naive.py`. One call for each completion,
-without the prompt: that has to travel in `extra_info`. The answer is a dict with `score`; its other entries are
-logged and must have the same names every time.
+without the prompt: that has to travel in `extra_info`. The answer is a dict with `score`; its other entries
+are logged and must have the same names every time.
 """
 
 from __future__ import annotations
