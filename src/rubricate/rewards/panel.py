@@ -26,10 +26,11 @@ def panel_of(
 ) -> Callable[[], AbstractAsyncContextManager[Panel]]:
     """An opening for players that need none, such as the offline engine: criteria that a program can decide
     are decided by one, all others by the grader."""
-    checked = CheckedGrader(grader)
-    return partial(_standing, Panel(checked, proposer, None if second is None else CheckedGrader(second)))
+    return partial(_standing, grader, proposer, second)
 
 
 @asynccontextmanager
-async def _standing(panel: Panel) -> AsyncIterator[Panel]:
-    yield panel
+async def _standing(
+    grader: Grader, proposer: Proposer | None, second: Grader | None
+) -> AsyncIterator[Panel]:
+    yield Panel(CheckedGrader(grader), proposer, None if second is None else CheckedGrader(second))
