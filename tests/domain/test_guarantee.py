@@ -38,7 +38,7 @@ def test_a_verdict_that_disappears_never_pays(name, case, floor):
 
 
 def test_a_plain_score_would_pay():
-    """4 of 5 points are 0.8; when the fifth is unjudged the plain score is 1.0, and what is sure stays 0.8."""
+    """4 of 5 points are 0.8; when the fifth is unjudged the plain score is 1.0; what is sure stays 0.8."""
     rubric = a_rubric("3:a", "1:b", "1:c")
     assert weighted_mean(rubric, marks("++-")) == 0.8
     assert weighted_mean(rubric, marks("++?")) == 1.0
@@ -47,7 +47,7 @@ def test_a_plain_score_would_pay():
 
 
 def test_a_stutter_on_a_gate_is_no_zero():
-    """An unjudged rule of weight 1 in 5 could settle all: no reward rather than 0; with the rule met, 0.75."""
+    """An unjudged rule, 1 point of 5, could settle all: no reward rather than 0. With the rule met, 0.75."""
     rubric = a_rubric("rule 1:short", "3:a", "1:b")
     assert guaranteed(rules_first, rubric, marks("?+-")) is None
     assert guaranteed(rules_first, rubric, marks("++-")) == 0.75

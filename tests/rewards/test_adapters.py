@@ -1,4 +1,4 @@
-"""verl, OpenRLHF, verifiers and Inspect AI: by their documented contracts, and with the library where it is."""
+"""verl, OpenRLHF, verifiers and Inspect AI: by their contracts, and with the library where it is there."""
 
 from __future__ import annotations
 
@@ -95,13 +95,13 @@ class TestVerifiers:
         import verifiers.v1 as vf
 
         class Data(vf.TaskData):
-            rubric: list = []
+            rubric: list
 
         class Mine(vf.Task[Data]):
             rubric_reward = task_reward(reward, weight=2.0)
 
         def trace_of(task, text):
-            trace = vf.Trace(task=task.data) if "task" in vf.Trace.model_fields else vf.Trace()
+            trace = vf.Trace.model_construct(task=task.data, nodes=[], rewards={}, metrics={})
             trace.root_reply = text
             return trace
 
@@ -124,12 +124,17 @@ class TestVerifiers:
 
 
 class TestInspect:
-    def test_a_whole_evaluation(self, reward, tmp_path):
+    def test_a_whole_evaluation(self, reward, tmp_path, monkeypatch):
         """The library evaluates two samples: one scored, one unscored and out of the mean."""
         inspect_ai = pytest.importorskip("inspect_ai")
         from inspect_ai.dataset import Sample
         from inspect_ai.model import ModelOutput, get_model
 
+        async def one(*_):
+            return 1
+
+        # It would download a vocabulary to count the tokens of its mock model.
+        monkeypatch.setattr("inspect_ai.model._model.ModelAPI.count_text_tokens", one)
         outputs = [ModelOutput.from_content("mockllm/model", text) for text in ("x", "y")]
         task = inspect_ai.Task(
             dataset=[Sample(input=PROMPT, metadata={"rubric": CRITERIA}) for _ in range(2)],

@@ -39,7 +39,7 @@ def test_a_group_without_spread_has_no_advantage():
 
 
 def test_a_criterion_that_a_gate_hides_is_suppressed():
-    """The rule is broken in all: whatever b says, every reward is 0. A pitfall below 0 is clipped likewise."""
+    """The rule is broken in all: whatever b says, rewards are 0. A pitfall below 0 is clipped likewise."""
     hidden = graded({"x": "-+", "y": "--"}, "rule 1:short", "1:b", rule="rules_first")
     assert hidden.rewards == [0.0, 0.0]
     assert [text for _, text in hidden.tally.suppressed] == ["b"]

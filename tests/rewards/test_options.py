@@ -97,9 +97,9 @@ def test_a_second_grader_looks_at_a_share_and_never_pays():
 
 def test_a_second_look_needs_a_second_grader():
     """Said at the first batch."""
-    with a_reward(Player({}), options=Options(second_look=0.1)) as reward:
-        with pytest.raises(SettingsError, match="second grader"):
-            reward.score([PROMPT], ["a"], [RUBRIC])
+    reward = a_reward(Player({}), options=Options(second_look=0.1))
+    with reward, pytest.raises(SettingsError, match="second grader"):
+        reward.score([PROMPT], ["a"], [RUBRIC])
 
 
 def test_a_share_is_between_0_and_1():

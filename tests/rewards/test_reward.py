@@ -70,7 +70,7 @@ class TestTexts:
             ("<think>so</think>\nanswer", "answer"),
             ([{"role": "assistant", "content": "said"}], "said"),
             ({"role": "assistant", "content": "said"}, "said"),
-            ([{"role": "assistant", "content": [{"type": "text", "text": "in "}, {"text": "parts"}]}], "in parts"),
+            ([{"role": "assistant", "content": [{"text": "in "}, {"text": "parts"}]}], "in parts"),
             ([{"role": "assistant", "content": "first"}, {"role": "tool", "content": "42"},
               {"role": "assistant", "content": "last"}], "last"),
         ],
@@ -86,7 +86,7 @@ class TestTexts:
          [{"role": "assistant", "content": [{"type": "image_url", "image_url": {}}]}]],
     )  # fmt: skip
     def test_what_cannot_be_graded_is_none_and_costs_nothing(self, given):
-        """Empty, endless, enormous, or not text: None with a reason, and nobody is asked. Its neighbour is."""
+        """Empty, endless, enormous or not text: None with a reason; nobody is asked but of its neighbour."""
         player = Player({"good": "++"})
         with a_reward(player) as reward:
             batch = reward.grade([PROMPT] * 2, [given, "good"], [RUBRIC] * 2)
@@ -186,7 +186,7 @@ class TestFailures:
 class TestDoor:
     def test_from_a_running_loop_and_from_threads(self):
         """Plain and async doors, from two loops and a thread: one loop does all the work."""
-        player = Player({text: "++" for text in "abcd"})
+        player = Player(dict.fromkeys("abcd", "++"))
         with a_reward(player) as reward:
 
             async def inside():

@@ -38,7 +38,7 @@ def honest(request):
 
 
 def test_the_second_epoch_pays_nothing(desk):  # noqa: F811
-    """Two epochs of three steps, then a new process of the same reward: the server sees each question once."""
+    """Three epochs of three steps, each by a reward of its own: the server sees each question once."""
     with Served(honest) as server:
         desk.ask(server)
         prompts, texts = [f"{PROMPT} ({n})" for n in range(3)], ["at most 4 g", "ask somebody"]
@@ -105,7 +105,8 @@ def test_rubrics_of_a_file_and_of_a_run_folder(desk):  # noqa: F811
     (run / "rubrics.jsonl").write_text(json.dumps(row) + "\n")
     for source in (run, run / "rubrics.jsonl"):
         with rubric_reward(source, ["models.verifier=offline"]) as reward:
-            assert reward.score([PROMPT, [{"role": "user", "content": PROMPT}]], ["two words", "four words are here"]) == [1.0, 0.0]  # fmt: skip
+            prompts = [PROMPT, [{"role": "user", "content": PROMPT}]]
+            assert reward.score(prompts, ["two words", "four words are here"]) == [1.0, 0.0]
             with pytest.raises(DataError, match="no rubric"):
                 reward.score(["another"], ["a"])
 

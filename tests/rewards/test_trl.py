@@ -12,7 +12,7 @@ from rubricate.rewards.reward import RubricReward
 from tests.builders import a_rubric
 from tests.rewards.players import Player, Writer, a_reward
 
-WORDS = "a b c d e f g h rain sun wind snow . , is the".split()
+WORDS = ["a", "b", "c", "d", "e", "f", "g", "h", "rain", "sun", "wind", "snow", ".", ",", "is", "the"]
 
 
 class Counting(Player):
@@ -87,7 +87,10 @@ def tiny(tmp_path):
         num_attention_heads=2, num_key_value_heads=1, max_position_embeddings=64,
         pad_token_id=0, eos_token_id=1, bos_token_id=1,
     )  # fmt: skip
-    return transformers.Qwen2ForCausalLM(config), tokenizer
+    folder = tmp_path / "tiny"
+    transformers.Qwen2ForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)  # the trainer loads its reference model from where the policy came from
+    return transformers.Qwen2ForCausalLM.from_pretrained(folder), tokenizer
 
 
 @pytest.mark.parametrize("kind", ["grpo", "rloo"])

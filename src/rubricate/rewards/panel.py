@@ -30,7 +30,5 @@ def panel_of(
 
 
 @asynccontextmanager
-async def _standing(
-    grader: Grader, proposer: Proposer | None, second: Grader | None
-) -> AsyncIterator[Panel]:
+async def _standing(grader: Grader, proposer: Proposer | None, second: Grader | None) -> AsyncIterator[Panel]:
     yield Panel(CheckedGrader(grader), proposer, None if second is None else CheckedGrader(second))

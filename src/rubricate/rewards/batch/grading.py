@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections import OrderedDict
-from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -15,6 +12,7 @@ from rubricate.domain.identity import chance_of, key_of
 from rubricate.domain.judgement import Verdict
 from rubricate.domain.rubric import Rubric
 from rubricate.errors import AccountError, ChatError, SettingsError
+from rubricate.rewards.batch.once import Once
 from rubricate.rewards.batch.rubrics import Rubrics
 from rubricate.rewards.batch.texts import Unreadable
 from rubricate.rewards.options import Options
@@ -46,21 +44,12 @@ class Found(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 Verdicts = tuple[Verdict, ...]
 
 
-@dataclass
-class _Shelf:
-    """Complete gradings by key, the latest used kept longest; and those under way, so that a question which
-    is asked twice at a time is asked once."""
-
-    kept: OrderedDict[str, Verdicts]
-    under_way: dict[str, asyncio.Future[Verdicts]]
-
-
 class Grading:
     """Grades batches on whatever loop it is called; all batches of one reward on the same."""
 
     def __init__(self, rubrics: Rubrics, options: Options):
         self._rubrics, self._options = rubrics, options
-        self._shelf = _Shelf(OrderedDict(), {})
+        self._verdicts_of: Once[Verdicts] = Once(_REMEMBERED, _is_complete)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"rubrics": self._rubrics, "options": self._options}
@@ -119,26 +108,13 @@ class Grading:
             return ()
 
     async def _verdicts(self, grader: Grader, item: Item, rubric: Rubric) -> Verdicts:
-        key = key_of("grading", grader.name, item.prompt.key, rubric.key, item.text)
-        kept = self._shelf.kept
-        if key in kept:
-            kept.move_to_end(key)
-            return kept[key]
-        return await self._asked(key, grader.grade(item.prompt, Response(item.text), rubric.criteria))
+        async def asked() -> Verdicts:
+            return await grader.grade(item.prompt, Response(item.text), rubric.criteria)
 
-    async def _asked(self, key: str, question: Awaitable[Verdicts]) -> Verdicts:
-        under_way = self._shelf.under_way
-        if key in under_way:
-            if asyncio.iscoroutine(question):
-                question.close()
-            return await asyncio.shield(under_way[key])
-        asking = under_way[key] = asyncio.ensure_future(question)
-        try:
-            verdicts = await asking
-        finally:
-            del under_way[key]
-        if all(verdict.is_judged for verdict in verdicts):  # what is missing may be there the next time
-            self._shelf.kept[key] = verdicts
-            if len(self._shelf.kept) > _REMEMBERED:
-                self._shelf.kept.popitem(last=False)
-        return verdicts
+        key = key_of("grading", grader.name, item.prompt.key, rubric.key, item.text)
+        return await self._verdicts_of.of(key, asked)
+
+
+def _is_complete(verdicts: Verdicts) -> bool:
+    """What is missing may be there the next time."""
+    return all(verdict.is_judged for verdict in verdicts)

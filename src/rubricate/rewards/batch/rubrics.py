@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Literal, Protocol
 
 from rubricate.domain.conversation import Prompt
 from rubricate.domain.rubric import Rubric
 from rubricate.errors import AccountError, ChatError, DataError, ReplyError
+from rubricate.rewards.batch.once import Once
 from rubricate.rewards.batch.texts import Unreadable
 from rubricate.steps.roles import Proposer
 
@@ -58,7 +58,7 @@ class Rubrics:
 
     def __init__(self, given: Given, unseen: Unseen, read: Callable[[Any], Rubric] = only_rubrics):
         self._given, self.unseen, self._read = given, unseen, read
-        self._made: OrderedDict[str, asyncio.Task[Rubric]] = OrderedDict()
+        self._made: Once[Rubric] = Once(_REMEMBERED)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"given": self._given, "unseen": self.unseen, "read": self._read}
@@ -99,20 +99,15 @@ class Rubrics:
         if self.unseen == "skip" or proposer is None:
             return Unreadable("there is no rubric for the prompt")
         try:
-            return await self._making(prompt, proposer)
+            return await self._made.of(prompt.key, partial(_proposed, proposer, prompt))
         except AccountError:
             raise
         except (ReplyError, ChatError) as failure:
-            self._made.pop(prompt.key, None)
             return Unreadable(f"no rubric could be made for the prompt: {failure}")
 
-    async def _making(self, prompt: Prompt, proposer: Proposer) -> Rubric:
-        making = self._made.get(prompt.key)
-        if making is None or (making.done() and (making.cancelled() or making.exception() is not None)):
-            making = self._made[prompt.key] = asyncio.ensure_future(proposer.propose(prompt))
-            if len(self._made) > _REMEMBERED:
-                self._made.popitem(last=False)
-        return await asyncio.shield(making)
+
+async def _proposed(proposer: Proposer, prompt: Prompt) -> Rubric:
+    return await proposer.propose(prompt)
 
 
 def _begin(text: str) -> str:
