@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 import os
 import pickle
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -273,15 +275,23 @@ class TestDoor:
 
     @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
     def test_a_forked_process_opens_for_itself(self):
-        """The thread of the door does not live on in a fork."""
-        with a_reward(Player({"a": "++"})) as reward:
-            reward.score([PROMPT], ["a"], [RUBRIC])
-            context = multiprocessing.get_context("fork")
-            queue = context.Queue()
-            child = context.Process(target=lambda: queue.put(reward.score([PROMPT], ["a"], [RUBRIC])))
-            child.start()
-            assert queue.get(timeout=30) == [1.0]
-            child.join(30)
+        """The thread of the door does not live on in a fork. In a process of its own: this one may have
+        loaded libraries that do not survive a fork."""
+        code = """
+import os
+from tests.builders import a_rubric
+from tests.rewards.players import PROMPT, Player, a_reward
+with a_reward(Player({"a": "++"})) as reward:
+    ask = lambda: reward.score([PROMPT], ["a"], [a_rubric("3:x", "1:y")])
+    assert ask() == [1.0]
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if ask() == [1.0] else 3)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert ask() == [1.0]
+"""
+        root = Path(__file__).resolve().parents[2]
+        subprocess.run([sys.executable, "-c", code], cwd=root, check=True, timeout=60)
 
 
 def test_a_judge_of_pairs():
