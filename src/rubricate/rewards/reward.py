@@ -206,9 +206,7 @@ class RubricReward:
         options = PLAIN if evaluation else self.options
         graded, groups = settled(items, found, self._worth, options, step)
         tally = Tally()
-        tallied(tally, graded, groups, self._worth)
-        if not evaluation:
-            tallied(self.totals, graded, groups, self._worth)
+        tallied([tally] if evaluation else [tally, self.totals], graded, groups, self._worth)
         return Batch(graded, tally, step)
 
     def _worth(self, rubric: Rubric, verdicts: Sequence[Verdict]) -> float | None:

@@ -44,23 +44,33 @@ def settled(
     return graded, groups
 
 
-def tallied(tally: Tally, graded: Sequence[Graded], groups: Groups, worth: Worth) -> None:
-    """Adds a batch to a tally."""
+def tallied(tallies: Sequence[Tally], graded: Sequence[Graded], groups: Groups, worth: Worth) -> None:
+    """Adds a batch to tallies."""
     silent: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     for place, one in enumerate(graded):
         counts = silent[one.prompt.key if one.prompt is not None else f"row {place}"]
         counts[0] += one.reward is None
         counts[1] += 1
-        beside = {"score": one.score, "canary": one.canary, "second": one.second}
-        both = one.score is not None and one.second is not None
-        apart = one.score - one.second if both else None  # type: ignore[operator]
-        held = one.reward is not None and one.canary is not None
-        over = one.reward - one.canary if held else None  # type: ignore[operator]
-        tally.add_completion(one.reward, one.why, **beside, score_over_second=apart, reward_over_canary=over)
-    for unjudged, n in silent.values():
-        tally.add_prompt(unjudged, n)
+        beside = {
+            "score": one.score,
+            "canary": one.canary,
+            "second": one.second,
+            "score_over_second": _above(one.score, one.second),
+            "reward_over_canary": _above(one.reward, one.canary),
+        }
+        for tally in tallies:
+            tally.add_completion(one.reward, one.why, **beside)
+    for tally in tallies:
+        for unjudged, n in silent.values():
+            tally.add_prompt(unjudged, n)
     for prompt_key, group in groups:
-        tally.add_group(prompt_key, group, standing_of(group, worth))
+        standings = standing_of(group, worth)
+        for tally in tallies:
+            tally.add_group(prompt_key, group, standings)
+
+
+def _above(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else one - other
 
 
 def _unsettled(item: Item | Unreadable, found: Found) -> Graded:
