@@ -7,6 +7,7 @@ import pickle
 
 import pytest
 
+from rubricate.errors import RunError
 from rubricate.rewards.adapters.trl import TrlReward, reward_function
 from rubricate.rewards.reward import RubricReward
 from tests.builders import a_rubric
@@ -55,6 +56,10 @@ async def test_its_contract_called_by_hand():
         blocking = TrlReward(reward).blocking_reward(
             prompts=["p"], completions=["x"], criteria=[a_rubric("3:a", "1:b")]
         )
+        with pytest.raises(RunError, match="online DPO takes numbers only"):
+            TrlReward(reward).blocking_reward(
+                prompts=["p"], completions=["y"], criteria=[a_rubric("3:a", "1:b")]
+            )
     assert said == [1.0, None] and blocking == [1.0]
     assert metric["rubric/unjudged_rate"] == 0.5
     assert extra["rubric_verdicts"] == ['{"a": 1.0, "b": 1.0}', '{"a": null, "b": null}']
@@ -136,5 +141,38 @@ def test_three_real_steps(trl, tmp_path, monkeypatch, kind):
         unsaid = sum(reason != "the completion is empty" for reason in totals.why.elements())
         assert len([text for text in grader.asked if "snow" not in text.split()]) <= totals.judged
         assert unsaid > 0
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_three_real_steps_of_online_dpo(trl, tmp_path):
+    """TRL's online DPO compares pairs by the reward; what is unjudged is the number that was chosen."""
+    import torch
+    from datasets import Dataset
+    from trl.experimental.online_dpo import OnlineDPOConfig, OnlineDPOTrainer
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        model, tokenizer = tiny(tmp_path)
+        writer = Writer(a_rubric("3:has the letter", "1:speaks of the weather"))
+        with a_reward(Counting({}), writer=writer, unseen="make") as reward:
+            trainer = OnlineDPOTrainer(
+                model=model,
+                processing_class=tokenizer,
+                reward_funcs=TrlReward(reward, unjudged=0.0).blocking_reward,
+                train_dataset=Dataset.from_dict({"prompt": ["the rain is", "the sun is"] * 4}),
+                args=OnlineDPOConfig(
+                    output_dir=str(tmp_path), max_steps=3, per_device_train_batch_size=4, max_new_tokens=6,
+                    use_cpu=True, bf16=False, report_to=[], save_strategy="no", logging_steps=1,
+                    disable_tqdm=True, seed=0,
+                ),
+            )  # fmt: skip
+            trainer.train()
+            totals = reward.totals
+        figures = [line for line in trainer.state.log_history if "objective/scores" in line]
+        assert trainer.state.global_step == 3 and len(figures) == 3
+        assert all(0 <= line["objective/scores"] <= 1 for line in figures)
+        assert totals.n == 3 * 2 * 4 and totals.judged < totals.n
     finally:
         torch.set_num_threads(threads)

@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from rubricate.rewards.adapters.singles import number_of
 from rubricate.rewards.batch.graded import Batch
 from rubricate.rewards.batch.rubrics import rubric_under
 from rubricate.rewards.reward import RubricReward
@@ -20,12 +21,15 @@ class TrlReward:
     """A reward as TRL wants it. Hand out its bound methods, which pickle with it:
 
     rubric_reward       async, for GRPO and RLOO, which run all such functions at once
-    blocking_reward     plain, for online DPO, which awaits nothing
+    blocking_reward     plain, for online DPO, which awaits nothing and knows no None
     judge               of pairs, for trainers that take one
+
+    `unjudged` is what online DPO gets for a completion without a reward. It prefers by `>=`, and with a None
+    the other completion or, worse, the unjudged one would win by its place; 0.0 never beats a judged one.
     """
 
-    def __init__(self, reward: RubricReward):
-        self.reward = reward
+    def __init__(self, reward: RubricReward, *, unjudged: float | None = None):
+        self.reward, self.unjudged = reward, unjudged
 
     async def rubric_reward(
         self,
@@ -50,11 +54,16 @@ class TrlReward:
         log_extra: Callable[[str, list[Any]], None] | None = None,
         log_metric: Callable[[str, float], None] | None = None,
         **columns: Any,
-    ) -> list[float | None]:
-        """As `rubric_reward`, waited for."""
+    ) -> list[float]:
+        """As `rubric_reward`, waited for, and with `unjudged` for None.
+
+        Raises:
+            RunError: a completion could not be judged, and `unjudged` is not given.
+        """
         step = getattr(trainer_state, "global_step", None)
         batch = self.reward.grade(prompts, completions, rubric_under(columns), step=step)
-        return _logged(batch, log_extra, log_metric)
+        _logged(batch, log_extra, log_metric)
+        return [number_of(one, self.unjudged, "online DPO") for one in batch.graded]
 
     def judge(
         self, prompts: Sequence[Any], completions: Sequence[Sequence[Any]], shuffle_order: bool = True
