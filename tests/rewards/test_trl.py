@@ -133,6 +133,7 @@ def test_three_real_steps(trl, tmp_path, monkeypatch, kind):
             totals = reward.totals
         assert trainer.state.global_step == 3 and len(figures) == 3
         assert any(not torch.equal(before[name], value) for name, value in model.state_dict().items())
+        assert all(torch.isfinite(value).all() for value in model.state_dict().values())
         if kind == "grpo":
             assert all("rubric/tie_share" in line for line in figures)
             assert all(0 <= line["rubric/reward"] <= 1 for line in figures if "rubric/reward" in line)
