@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from rubricate.domain.rubric import Criterion, Rubric
     from rubricate.domain.scoring import score
     from rubricate.errors import RubricateError
+    from rubricate.rewards.reward import RubricReward
     from rubricate.runs.refinement import Rules, refine_prompt
+    from rubricate.settings.reward import rubric_reward
     from rubricate.steps.crew import Crew
 
 _ROOMS = {
@@ -29,11 +31,13 @@ _ROOMS = {
     "PromptRecord": "domain.record",
     "Response": "domain.conversation",
     "Rubric": "domain.rubric",
+    "RubricReward": "rewards.reward",
     "RubricateError": "errors",
     "Rules": "runs.refinement",
     "Scorecard": "domain.judgement",
     "Verdict": "domain.judgement",
     "refine_prompt": "runs.refinement",
+    "rubric_reward": "settings.reward",
     "score": "domain.scoring",
 }
 
@@ -47,11 +51,13 @@ __all__ = [
     "PromptRecord",
     "Response",
     "Rubric",
+    "RubricReward",
     "RubricateError",
     "Rules",
     "Scorecard",
     "Verdict",
     "refine_prompt",
+    "rubric_reward",
     "score",
 ]
 

@@ -132,6 +132,18 @@ def _whole(rows: Iterator[Row]) -> Iterator[Row]:
         yield open_
 
 
+def rubric_of_row(row: Row) -> Rubric | None:
+    """The rubric of a row, in our form or a dialect, of whatever prompt; None where it has no criterion yet.
+
+    Raises:
+        DataError: it is malformed.
+    """
+    speaks = dialect_of(row.value) or OWN
+    if isinstance(row.value, Mapping):
+        row = row._replace(value={"id": "any", **row.value})
+    return next((taken.entry.rubric for taken in speaks.read(row)), None)
+
+
 def _is_bare(value: Any) -> bool:
     """Whether a row is a criterion by itself, as verifiers and autorubric list them."""
     if not isinstance(value, Mapping) or dialect_of(value) is not None:

@@ -1,0 +1,108 @@
+"""Settings -> a reward for a trainer: its grader, its proposer, its ledger, its rubrics."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rubricate.domain.rubric import Rubric
+from rubricate.errors import SettingsError
+from rubricate.rewards.batch.rubrics import Unseen
+from rubricate.rewards.options import Options
+from rubricate.rewards.panel import Panel
+from rubricate.rewards.reward import RubricReward
+from rubricate.runs.folder import RUBRICS
+from rubricate.runs.rows import Row
+from rubricate.runs.rubric_files import read_rubrics, rubric_of_row
+from rubricate.settings.loading import load_settings
+from rubricate.settings.roles import opened_roles
+from rubricate.settings.schema import Settings
+from rubricate.settings.secrets import environment
+
+
+def rubric_reward(
+    rubrics: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    *,
+    config: str = "iterative",
+    unseen: Unseen = "fail",
+    rule: str = "weighted_mean",
+    second_grader: str | None = None,
+    **options: float,
+) -> RubricReward:
+    """The reward that the settings describe.
+
+    `rubrics` is a file that `rubricate` reads, the folder of a run, or None where a dataset column or the
+    proposer has them. `overrides` are the settings of the command line, such as
+    `"models.verifier=openai/gpt-4.1-mini"`; the grader, the endpoint, the ledger, the budget, the coverage
+    floor and `random_seed` come from there. `unseen` is the policy for prompts without a rubric, `rule` the
+    aggregation, `second_grader` a model at the grader's endpoint, and `options` are the fields of
+    `rewards.options.Options`.
+
+    Nothing is opened and nobody is asked before the first batch. Keys are read then, where the reward is
+    used, so that a pickled reward carries none.
+
+    Raises:
+        SettingsError: a setting, a rule or an option is wrong.
+        DataError: the rubrics cannot be read.
+    """
+    settings = load_settings(config, overrides)
+    unknown = sorted(set(options) - set(Options.__struct_fields__))
+    if unknown:
+        raise SettingsError(f"no option {unknown[0]!r}; there are {', '.join(Options.__struct_fields__)}")
+    asked = {"seed": settings.random_seed, **options}
+    chosen = Options(**asked)  # type: ignore[arg-type]  # checked by name above
+    return RubricReward(
+        partial(_panel, settings, unseen == "make", second_grader),
+        None if rubrics is None else read_rubrics(str(rubrics_file(Path(rubrics)))),
+        unseen=unseen,
+        rule=rule,
+        floor=settings.grade.coverage_floor,
+        options=chosen,
+        read_column=rubric_in_column,
+    )
+
+
+def rubrics_file(path: Path) -> Path:
+    """The file of rubrics that a path means: that of the run, where it is a run's folder."""
+    return path / RUBRICS if path.is_dir() and (path / RUBRICS).is_file() else path
+
+
+def rubric_in_column(value: Any) -> Rubric:
+    """The rubric that one row of a dataset holds: a list of criteria, an object with such a list, either of
+    them as JSON text, or a `Rubric`. The forms of criteria are those of rubric files.
+
+    Raises:
+        DataError, ValueError: it is none.
+    """
+    if isinstance(value, Rubric):
+        return value
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError) as problem:
+            raise ValueError(f"is a text, and no JSON of a rubric ({problem})") from None
+    rubric = rubric_of_row(
+        Row(value if isinstance(value, Mapping) else {"criteria": value}, "the dataset column", None)
+    )
+    if rubric is None:
+        raise ValueError("is a rubric without criteria")
+    return rubric
+
+
+@asynccontextmanager
+async def _panel(settings: Settings, proposes: bool, second: str | None) -> AsyncIterator[Panel]:
+    roles = ("proposer", "verifier") if proposes else ("verifier",)
+    models = [second] if second is not None else []
+    async with opened_roles(
+        settings, environment(), say=lambda line: None, roles=roles, models=models
+    ) as opened:
+        yield Panel(
+            await opened.grader(),
+            await opened.proposer() if proposes else None,
+            await opened.grader(second) if second is not None else None,
+        )
