@@ -319,8 +319,8 @@ async def test_who_is_cancelled_at_any_moment_leaves_no_claim(place: Place, n_ti
         assert (await asyncio.wait_for(second.ask(a_request("another")), 10)).text == "reply"
 
 
-async def test_who_knows_all_replies_takes_no_claim(place: Place):
-    """A warm rerun writes nothing, and asks the ledger once for each reply."""
+async def test_who_knows_all_replies_leaves_no_claim(place: Place):
+    """A warm rerun asks the ledger once for each reply, writes nothing, and claims nothing for good."""
 
     class Counting:
         def __init__(self, ledger):
@@ -330,8 +330,9 @@ async def test_who_knows_all_replies_takes_no_claim(place: Place):
             self.n[name] += 1
             return getattr(self.ledger, name)
 
-    async with open_ledger(place) as ledger:
+    async with open_ledger(place) as ledger, open_ledger(place) as other:
         await LedgerChat(ScriptedChat(lambda request: "reply"), ledger).ask(a_request())
         counting = Counting(ledger)
         await LedgerChat(ScriptedChat(lambda request: "x"), counting).ask(a_request())
-        assert counting.n == {"reply": 1}
+        assert counting.n == {"reply_or_claim": 1}
+        assert await other.claim(a_request().key)

@@ -55,6 +55,11 @@ class Ledger(Protocol):
         """
         ...
 
+    async def reply_or_claim(self, key: str) -> Reply | bool:
+        """The reply to the request of this key; where there is none, whether the claim to pay for it is now
+        ours (True), or another has it (False). When it is ours, nobody has kept a reply meanwhile."""
+        ...
+
     async def release(self, key: str) -> None:
         """Gives a claim back, once the reply is kept or will not come."""
         ...
@@ -154,18 +159,16 @@ class LedgerChat:
     async def _known(self, key: str) -> Reply | None:
         """The reply of the ledger; or None, and then the claim to pay for it is ours. While another process
         has it, its reply is waited for: who dies in between loses the claim, and the next one gets it."""
-        reply = await self._ledger.reply(key)
         pause_s = _FIRST_GLANCE_S
-        while reply is None and not await self._ledger.claim(key):
+        while True:
+            found = await self._ledger.reply_or_claim(key)
+            if found is True:
+                self._claimed.add(key)
+                return None
+            if found is not False:
+                return found
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
-            reply = await self._ledger.reply(key)
-        if reply is None:
-            self._claimed.add(key)
-            reply = await self._ledger.reply(key)
-            if reply is not None:
-                await self._give_back(key)
-        return reply
 
     async def _give_back(self, key: str) -> None:
         """Gives the claim back, if there is one. A ledger that cannot be told any more has none either."""

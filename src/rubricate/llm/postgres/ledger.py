@@ -126,6 +126,25 @@ class PostgresLedger:
                 orphan.add_done_callback(lambda done: done.cancelled() or done.exception())
             raise
 
+    async def reply_or_claim(self, key: str) -> Reply | bool:
+        """The reply to the request of this key; else whether the claim to pay for it is now ours. Looks
+        first, so that a warm rerun takes no claim, and once more when it has one."""
+        reply = await self.reply(key)
+        if reply is not None:
+            return reply
+        if not await self.claim(key):
+            return False
+        try:
+            reply = await self.reply(key)
+        except BaseException:
+            orphan = self._questions.ask(Release(bytes.fromhex(key)))
+            orphan.add_done_callback(lambda done: done.cancelled() or done.exception())
+            raise
+        if reply is None:
+            return True
+        await self.release(key)
+        return reply
+
     async def release(self, key: str) -> None:
         """Gives a claim back."""
         await self._ask(Release(bytes.fromhex(key)))
