@@ -1,10 +1,13 @@
 """What the loop is worth where the truth is known: the simulated world, through the real refinement.
 
     python benchmarks/world.py [--units 480] [--sweep-units 120] [--jobs 2] [--write docs/world.md]
+    python benchmarks/world.py --fresh 100000 [--units 480]
 
 A unit is one prompt of one world (ten prompts per seed, each on a subject of its own). Every case of a table
 is run on the same units, so differences between cases are paired. Intervals are of 95%, by bootstrap over
-units. With --write the tables replace what stands between the marks in that file.
+units. With --write the tables replace what stands between the marks in that file. With --fresh only the order
+of the paper and the pair policies are measured, on units from that number on: other seeds than those on which
+the dials' defaults and the defaults of the loop were chosen.
 
 It proves plumbing and statistics, not the quality of any real model.
 """
@@ -54,10 +57,11 @@ MARKS = ("<!-- made by benchmarks/world.py -->", "<!-- end of what benchmarks/wo
 class Table:
     """The values of some cases on all units."""
 
-    def __init__(self, cases: Sequence[Case], n_units: int, jobs: int):
+    def __init__(self, cases: Sequence[Case], n_units: int, jobs: int, first: int = 0):
         self.cases, self.names = cases, [case.name for case in cases]
+        units = range(first, first + n_units)
         with ProcessPoolExecutor(jobs) as pool:
-            self._by_unit = list(pool.map(partial(values_of, cases=cases), range(n_units), chunksize=2))
+            self._by_unit = list(pool.map(partial(values_of, cases=cases), units, chunksize=2))
 
     def column(self, name: str, field: str, round: int | None = None) -> list[float]:
         """One field of one case, per unit, after a round (None: after the last; a loop that ended earlier
@@ -285,6 +289,22 @@ def report(given: argparse.Namespace) -> list[str]:
     return [*lines, f"All of it took {time.monotonic() - started:.0f} s."]
 
 
+def fresh(given: argparse.Namespace) -> list[str]:
+    """What was chosen by the other tables, on seeds that had no part in the choice."""
+    first, n = given.fresh, given.units
+    paper = Table(PAPER, n, given.jobs, first)
+    lines = [f"`python benchmarks/world.py --fresh {first} --units {n}`", ""]
+    lines += [f"### The order of the paper ({n} fresh units)", "", *main_rows(paper, paper.names), ""]
+    lines += ["Paired differences:", "", *gain_rows(paper, PAPER_STEPS), ""]
+    policies = Table(policy_cases(Dials()), n // 4, given.jobs, first)
+    lines += [
+        f"### Pair policies and the gate ({n // 4} fresh units)",
+        "",
+        *main_rows(policies, policies.names),
+    ]
+    return [*lines, "", "Paired differences:", "", *gain_rows(policies, policy_steps())]
+
+
 def main() -> None:
     """Prints the tables, and writes them where that is asked for."""
     parser = argparse.ArgumentParser(
@@ -294,7 +314,11 @@ def main() -> None:
     parser.add_argument("--sweep-units", type=int, default=120)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--write", type=Path, metavar="FILE")
+    parser.add_argument("--fresh", type=int, metavar="FIRST_UNIT")
     given = parser.parse_args()
+    if given.fresh is not None:
+        print("\n".join(fresh(given)))
+        return
     text = "\n".join(report(given))
     print(text)
     if given.write:
