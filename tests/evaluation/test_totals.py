@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rubricate.evaluation import resampling, totals
+from rubricate.evaluation import resampling
 from rubricate.evaluation.agreement.measures import balanced_accuracy
 from rubricate.evaluation.totals import estimated, per_prompt, share
 
@@ -72,8 +72,8 @@ def test_a_share_keeps_a_width_at_its_ends():
 
 def test_draws_are_made_once(monkeypatch):
     """A report asks for many statistics of one set of prompts."""
-    totals._draws.cache_clear()
+    resampling.draws.cache_clear()
     rows = np.arange(20.0).reshape(10, 2) + 1
     estimated(rows, of, 10)
     estimated(rows, of, 10)
-    assert totals._draws.cache_info().hits == 1
+    assert resampling.draws.cache_info().hits == 1
