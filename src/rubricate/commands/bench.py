@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from rubricate.commands.scoring import Opened, ScorerOrder, Ticker, opened_scorer
+from rubricate.commands.scoring import Opened, ScorerOrder, Ticker, opened_scorer, print_table
 from rubricate.commands.session import Interrupted, in_loop
 from rubricate.domain.intervals import Estimate
 from rubricate.errors import RunStopped
@@ -143,11 +143,11 @@ def print_report(report: Report, console: Console) -> None:
         console.print(f"repeated: {report.repeated:,} cases say what an earlier one says; they count")
     console.print(Text(words.one_line(measured.name, 120), style="bold"))
     if measured.points:
-        console.print(_points(measured))
+        print_table(console, _points(measured))
     if measured.tallies:
-        console.print(_subsets(measured, floors))
+        print_table(console, _subsets(measured, floors))
     if measured.headlines:
-        console.print(_headlines(measured, floors))
+        print_table(console, _headlines(measured, floors))
     if measured.consistent is not None:
         console.print(f"same winner in both orders: {words.share_estimate(measured.consistent)}")
     for why, n in measured.reasons.items():

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rubricate.commands.bench import gated, put, stopped, told_calls
-from rubricate.commands.scoring import Opened, ScorerOrder, Ticker, opened_scorer
+from rubricate.commands.scoring import Opened, ScorerOrder, Ticker, opened_scorer, print_table
 from rubricate.commands.session import Interrupted, in_loop
 from rubricate.domain.intervals import Estimate
 from rubricate.errors import ChatError, DataError, ReplyError, RunStopped, SettingsError
@@ -221,7 +221,7 @@ def print_report(report: Report, attacks: Sequence[Attack], console: Console) ->
         soft_wrap=True,
     )
     console.print(words.one_line(report.scorer, 120), style="bold", markup=False)
-    console.print(_gains(report.gains))
+    print_table(console, _gains(report.gains))
     for worst in report.worst:
         gain, share = _signed(worst.gain), words.share_estimate(worst.share)
         console.print(
@@ -235,7 +235,7 @@ def print_report(report: Report, attacks: Sequence[Attack], console: Console) ->
         console.print(f"criteria that rose with {row.name}: {named}", markup=False, soft_wrap=True)
     if report.exploitation:
         console.print(f"panel: {words.one_line(', '.join(report.panel), 120)}", markup=False)
-        console.print(_exploitation(report.exploitation))
+        print_table(console, _exploitation(report.exploitation))
 
 
 def _gains(rows: Sequence[Gain]) -> Table:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
+from rich.table import Table
 
 from rubricate.commands.progress import RunProgress
 from rubricate.errors import SettingsError
@@ -26,6 +27,19 @@ from rubricate.settings.secrets import environment
 
 SCORERS = "rubric, judge:MODEL, checkpoint:PATH, call:module:function, http(s)://..., longer or random"
 _QUIET_S = 10.0
+
+WIDEST = 200
+"""Columns that a table may take: what is narrower than its content is cut by rich, figures included."""
+
+
+def print_table(console: Console, table: Table) -> None:
+    """Prints a table as wide as its content; where a terminal is narrower, it wraps the lines itself."""
+    width = console.width
+    console.width = max(width, WIDEST)
+    try:
+        console.print(table, crop=False)
+    finally:
+        console.width = width
 
 
 @dataclass(frozen=True)
