@@ -148,3 +148,25 @@ class TestOthers:
 
 def _texts(criteria, field) -> list[str]:
     return [criterion[field] for criterion in criteria]
+
+
+def test_what_decides_alone_is_kept_or_missed_aloud(desk):
+    """A must-have of the rubrics that a run starts from is in its rubrics.jsonl, with its tags; formats that
+    have no word for it say so."""
+    write_pool(desk.path / "pool.json", rows(2, 2))
+    criteria = [
+        {"criterion": "Names a word.", "weight": 2, "decisive": True, "tags": ["a"]},
+        {"criterion": "Is short.", "weight": 1},
+    ]
+    given = [{"id": f"p{n}", "criteria": criteria} for n in range(2)]
+    (desk.path / "given.json").write_text(json.dumps(given))
+    graded = command(
+        "grade", "files.responses_file=pool.json", "--rubrics", "given.json", "files.output_dir=out",
+        "models.verifier=offline", "models.rubric_generator=offline",
+    )  # fmt: skip
+    assert graded.code == 0, graded.text
+    out = desk.path / "workflow_outs" / "out"
+    kept = [json.loads(line)["rubrics"][0] for line in (out / "rubrics.jsonl").open()]
+    assert [(row["decisive"], row["tags"]) for row in kept] == [(True, ["a"])] * 2
+    assert "2 rubrics have criteria that decide alone" in command("export", str(out)).text
+    assert "decide alone" not in command("export", str(out), "--format", "jsonl", "-o", "x.jsonl").text

@@ -35,6 +35,15 @@ def export(
             console.print(f"{finished} of {all_prompts} prompts are finished; the rest is left out")
         for path in _written(folder, format, output, rows_per_shard):
             console.print(path, markup=False, highlight=False, soft_wrap=True)
+        rubrics = (record.rubric for _, record in folder.finished() if record.rubric is not None)
+        lost = sum(rubric.has_decisive for rubric in rubrics)
+        if lost and format != "jsonl":
+            console.print(
+                f"{lost} rubrics have criteria that decide alone (must-haves, vetoes): the format {format} has "
+                "no word for them, and they stand there as ordinary ones; `--format jsonl` keeps them",
+                markup=False,
+                soft_wrap=True,
+            )
     return 0
 
 
