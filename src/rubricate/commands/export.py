@@ -39,8 +39,8 @@ def export(
         lost = sum(rubric.has_decisive for rubric in rubrics)
         if lost and format != "jsonl":
             console.print(
-                f"{lost} rubrics have criteria that decide alone (must-haves, vetoes): the format {format} has "
-                "no word for them, and they stand there as ordinary ones; `--format jsonl` keeps them",
+                f"{lost} rubrics have criteria that decide alone (must-haves, vetoes): the format {format} "
+                "has no word for them, and they stand there as ordinary ones; `--format jsonl` keeps them",
                 markup=False,
                 soft_wrap=True,
             )
