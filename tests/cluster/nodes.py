@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -85,8 +86,8 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in _QUIET.items():
             patch.setenv(name, value)
-        # Sockets have short paths.
-        cluster = Nodes(Path(os.path.realpath(f"/tmp/rr{os.getpid()}")))
+        # Sockets have short paths, shorter than those of tmp_path.
+        cluster = Nodes(Path(tempfile.gettempdir()).resolve() / f"rr{os.getpid()}")
         try:
             yield cluster
         finally:
