@@ -33,6 +33,7 @@ FLOORS = [
     ["commands"],
     ["roof"],
     ["cli"],
+    ["__main__"],
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 HEAVY = (

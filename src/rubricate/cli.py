@@ -12,6 +12,7 @@ from rubricate.roof.app import app
 # isort: off
 # The order of these is that of the commands in `rubricate --help`.
 from rubricate.roof import runs, rubrics, ledger, audit, criteria, judging, bench, redteam, theory, world
+from rubricate.roof import policies
 
 # isort: on
 
@@ -23,6 +24,7 @@ __all__ = [
     "judging",
     "ledger",
     "main",
+    "policies",
     "redteam",
     "rubrics",
     "runs",

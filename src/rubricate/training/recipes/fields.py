@@ -90,11 +90,24 @@ def config_of(kind: Any, folder: Path, fields: Mapping[str, Any], given: Collect
         SettingsError: a name that the config does not have, or a value that it refuses.
     """
     check_names(given, {field.name for field in dataclasses.fields(kind) if field.init}, kind.__name__)
-    fixed = {"output_dir": str(folder), "disable_tqdm": True, "bf16": _has_bf16(fields)}
+    fixed = {
+        "output_dir": str(folder),
+        "disable_tqdm": True,
+        "bf16": _has_bf16(fields),
+        "dataloader_pin_memory": _has_gpu(),
+    }
     try:
         return kind(**{**fixed, **fields})
     except (TypeError, ValueError) as refused:
         raise SettingsError(f"{kind.__name__} refuses its settings: {refused}") from None
+
+
+def quiet(trainer: Any) -> Any:
+    """The trainer without the callback that prints each line of its log as a dictionary."""
+    from transformers import PrinterCallback
+
+    trainer.remove_callback(PrinterCallback)
+    return trainer
 
 
 def check_names(given: Collection[str], known: Collection[str], kind: str) -> None:
@@ -110,6 +123,12 @@ def check_names(given: Collection[str], known: Collection[str], kind: str) -> No
             close = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.5)
             near = f"did you mean {close[0]!r}?" if close else "see its documentation for all"
             raise SettingsError(f"trainer.{name}: {kind} has no such field; {near}")
+
+
+def _has_gpu() -> bool:
+    import torch
+
+    return bool(torch.cuda.is_available())
 
 
 def _has_bf16(given: Mapping[str, Any]) -> bool:

@@ -15,7 +15,7 @@ import msgspec
 
 from rubricate.errors import SettingsError
 from rubricate.training.recipes.batches import FIELDS, Batches, batches_of
-from rubricate.training.recipes.fields import Lora, config_of, loaded_tokenizer, processes, trl
+from rubricate.training.recipes.fields import Lora, config_of, loaded_tokenizer, processes, quiet, trl
 
 LENGTH = ("max_steps", "num_train_epochs")
 """Fields of TRL that say how long a training is; given by name, they go into the number of steps."""
@@ -162,7 +162,7 @@ def grpo_trainer(
     config = config_of(library.GRPOConfig, folder, fields, recipe.trainer)
     from datasets import Dataset
 
-    return library.GRPOTrainer(
+    trainer = library.GRPOTrainer(
         model=model,
         processing_class=loaded_tokenizer(model, tokenizer, bool(recipe.trainer.get("trust_remote_code"))),
         reward_funcs=list(reward_funcs) if isinstance(reward_funcs, Sequence) else reward_funcs,
@@ -172,3 +172,4 @@ def grpo_trainer(
         callbacks=list(callbacks),
         peft_config=recipe.lora.config() if recipe.lora else None,
     )
+    return quiet(trainer)

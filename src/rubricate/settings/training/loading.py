@@ -1,0 +1,261 @@
+"""Named training config + overrides -> settings, composed by Hydra on what runs have; back to YAML."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, cast, get_type_hints
+
+import msgspec
+
+from rubricate.errors import DataError, SettingsError
+from rubricate.llm.store import Place, is_database
+from rubricate.settings.loading import (
+    CONFIGS,
+    _first_line,
+    _nearest,
+    _quoted,
+    _read,
+    _told,
+    composed,
+    load_settings,
+)
+from rubricate.settings.loading import known_keys as keys_of_runs
+from rubricate.settings.schema import Settings
+from rubricate.settings.training.schema import ELSEWHERE, FREE, SHAPES, GrpoSettings, Kind, TrainSettings
+from rubricate.training.recipes.dpo import DpoRecipe
+from rubricate.training.recipes.fields import Lora
+from rubricate.training.recipes.grpo import GrpoRecipe
+from rubricate.training.recipes.sft import SftRecipe
+
+TRAINING = CONFIGS / "train"
+_RECIPES = (GrpoRecipe, SftRecipe, DpoRecipe)
+
+
+def load_training(
+    kind: Kind,
+    config_name: str | None = None,
+    overrides: Sequence[str] = (),
+    *,
+    config_dir: Path | None = None,
+) -> TrainSettings:
+    """The settings of a training: a named config, by default that of its kind, with overrides applied.
+
+    `config_dir` is searched before the built-in configs; a config there may say `defaults: [four_great,
+    _self_]` to change some keys only.
+
+    Raises:
+        SettingsError: no such config, no such key (the nearest one is named), or a wrong value.
+    """
+    from hydra import compose, initialize_config_dir
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    folders = [TRAINING] if config_dir is None else [config_dir, TRAINING]
+    names = sorted({path.stem for folder in folders for path in folder.glob("*.yaml")})
+    name = (config_name or kind).removesuffix(".yaml")
+    if name not in names:
+        raise SettingsError(f"no training config {config_name!r}; {_nearest(name, names)}")
+    root = next(folder for folder in folders if (folder / f"{name}.yaml").is_file())
+    plain = [_plain(kind, override) for override in overrides]
+    search = f"hydra.searchpath=['file://{TRAINING}','file://{CONFIGS}']"
+    try:
+        OverridesParser.create().parse_overrides(plain)
+        with initialize_config_dir(str(root.resolve()), version_base=None):
+            config = OmegaConf.to_container(compose(name, overrides=[*plain, search]), resolve=True)
+    except (HydraException, OmegaConfBaseException) as failure:
+        raise SettingsError(_told(failure, plain)) from None
+    assert isinstance(config, dict), "a config is a mapping"
+    given = {str(key): value for key, value in config.items()}
+    return training_of(kind, _without_keys_of_runs(kind, given, name), f"the config {name!r}")
+
+
+def training_of(kind: Kind, config: Mapping[str, Any], source: str = "the config") -> TrainSettings:
+    """The settings that a mapping of plain values describes.
+
+    Raises:
+        SettingsError: a key is unknown or missing, or a value is of the wrong type or out of range.
+    """
+    for key in _leaves(config):
+        if key not in known_keys(kind):
+            owner = next((other for other in SHAPES if key in known_keys(other)), None)
+            near = f"it is one of `rubricate train {owner}`" if owner else _nearest(key, known_keys(kind))
+            raise SettingsError(f"unknown key {key!r} in {source}; {near}")
+    try:
+        settings = msgspec.convert(config, SHAPES[kind], strict=True, dec_hook=_read)
+    except msgspec.ValidationError as problem:
+        text, _, place = str(problem).partition(" - at `$.")
+        raise SettingsError(f"{place.rstrip('`') or source}: {text[:1].lower()}{text[1:]}") from None
+    for name in settings.trainer:
+        if "token" in name.split("_") and settings.trainer[name] is not None:
+            raise SettingsError(
+                f"trainer.{name}: a secret is not written into a config; set HF_TOKEN instead"
+            )
+    return settings
+
+
+def training_of_file(kind: Kind, path: Path, overrides: Sequence[str] = ()) -> TrainSettings:
+    """The settings of the folder of a training, with overrides applied on top.
+
+    Raises:
+        DataError: the file cannot be read.
+        SettingsError: as `training_of`.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
+
+    try:
+        config = OmegaConf.load(path)
+    except (OSError, YAMLError, OmegaConfBaseException) as failure:
+        raise DataError(path, f"cannot be read: {_first_line(failure)}") from None
+    if not OmegaConf.is_dict(config):
+        raise DataError(path, "is not a config")
+    plain = [_plain(kind, text) for text in overrides]
+    try:
+        for override in OverridesParser.create().parse_overrides(plain):
+            OmegaConf.update(config, override.key_or_group, override.value(), force_add=True)
+        resolved = OmegaConf.to_container(config, resolve=True)
+    except (HydraException, OmegaConfBaseException) as failure:
+        raise SettingsError(_told(failure, plain)) from None
+    assert isinstance(resolved, dict), "a mapping stays one"
+    return training_of(kind, {str(key): value for key, value in resolved.items()}, str(path))
+
+
+def yaml_of_training(settings: TrainSettings) -> str:
+    """The settings as YAML, every key, in the order of the schema. They never hold a secret."""
+    from omegaconf import OmegaConf
+
+    plain = msgspec.to_builtins(settings, enc_hook=str)
+    for name in ELSEWHERE:
+        plain["recipe"].pop(name)
+    return OmegaConf.to_yaml(OmegaConf.create(plain))
+
+
+def recipe_of(settings: TrainSettings) -> GrpoRecipe | SftRecipe | DpoRecipe:
+    """The recipe with what is said of it elsewhere: seed, adapter, and fields of TRL by name."""
+    lora = settings.lora
+    adapter = None
+    if lora.rank is not None:
+        adapter = Lora(
+            rank=lora.rank, alpha=lora.alpha, dropout=lora.dropout, target_modules=lora.target_modules
+        )
+    return msgspec.structs.replace(
+        settings.recipe, seed=settings.random_seed, lora=adapter, trainer=dict(settings.trainer)
+    )
+
+
+def settings_of_grader(settings: GrpoSettings) -> Settings:
+    """What a run would be told, for whoever opens graders: the shared sections of a training, and the
+    defaults of `iterative` for what a training has no key for."""
+    run = load_settings("iterative")
+    grade = msgspec.structs.replace(
+        run.grade,
+        checks=settings.grade.checks,
+        criteria_per_call=settings.grade.criteria_per_call,
+        coverage_floor=settings.grade.coverage_floor,
+    )
+    return msgspec.structs.replace(
+        run,
+        models=settings.models,
+        vllm=settings.vllm,
+        llamacpp=settings.llamacpp,
+        api=settings.api,
+        grade=grade,
+        budget=settings.budget,
+        ledger=settings.ledger,
+        random_seed=settings.random_seed,
+    )
+
+
+def pinned_training(settings: TrainSettings, place: Place | None) -> TrainSettings:
+    """The settings with the ledger that the environment names, so that a resumed training finds it again."""
+    if not isinstance(settings, GrpoSettings) or settings.ledger is not None or place is None:
+        return settings
+    return msgspec.structs.replace(settings, ledger=place.without_secret())
+
+
+@cache
+def known_keys(kind: Kind) -> frozenset[str]:
+    """All dotted keys of a kind of training; a free section counts as one key."""
+    return frozenset(_fields(SHAPES[kind]))
+
+
+def _fields(struct: type[msgspec.Struct], prefix: str = "") -> Iterator[str]:
+    hints = get_type_hints(struct)
+    for field in msgspec.structs.fields(struct):
+        kind = hints[field.name]
+        if struct in _RECIPES and field.name in ELSEWHERE:
+            continue
+        if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+            yield from _fields(kind, f"{prefix}{field.name}.")
+        else:
+            yield prefix + field.name
+
+
+def _leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in config.items():
+        if isinstance(value, Mapping) and key not in FREE and prefix.count(".") < 1:
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"
+
+
+def _without_keys_of_runs(kind: Kind, config: dict[str, Any], name: str) -> dict[str, Any]:
+    """The config without what `iterative` brought along that a training does not read.
+
+    Raises:
+        SettingsError: such a key has another value than there: somebody meant something by it.
+    """
+    only = keys_of_runs() - known_keys(kind)
+    before = composed("iterative")
+    kept: dict[str, Any] = {}
+    for section, value in config.items():
+        if section in only and value == before.get(section):
+            continue
+        if not isinstance(value, dict) or section in FREE:
+            kept[section] = value
+            continue
+        inner = {}
+        for key, said in value.items():
+            if f"{section}.{key}" not in only:
+                inner[key] = said
+            elif said != before.get(section, {}).get(key):
+                raise SettingsError(
+                    f"{section}.{key} in the config {name!r} is a key of `rubricate run`, which a training "
+                    "does not read"
+                )
+        if inner or not value:
+            kept[section] = inner
+    return kept
+
+
+def _plain(kind: Kind, override: str) -> str:
+    """An override as Hydra takes it here: without leading plus signs where the key is ours, and with two
+    where it is one of TRL or of accelerate."""
+    match = re.match(r"(\+{0,2}|~)([\w.]*)(=?)", override)
+    sign, key, equals = match.groups() if match else ("", "", "")
+    if sign == "~" or not equals:
+        raise SettingsError(f"{override!r} is no override; write key=value")
+    written = override.lstrip("+")
+    if key.partition(".")[0] in FREE and key not in FREE:
+        return f"++{written}"
+    keys = known_keys(kind)
+    if key not in keys and key not in {name.rsplit(".", 1)[0] for name in keys if "." in name}:
+        if key in keys_of_runs():
+            raise SettingsError(f"{key} is a key of `rubricate run`; {_nearest(key, keys)}")
+        raise SettingsError(f"unknown key {key!r}; {_nearest(key, keys)}")
+    if key == "ledger" and is_database(value := written.partition("=")[2]):
+        return f"ledger='{_quoted(value)}'"
+    return written
+
+
+def of_kind(settings: TrainSettings) -> Kind:
+    """Which kind of training these are the settings of."""
+    return cast(Kind, next(kind for kind, shape in SHAPES.items() if isinstance(settings, shape)))

@@ -1,0 +1,96 @@
+"""Settings of a training -> its reward, and what it spends."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+
+from rubricate.errors import SettingsError
+from rubricate.rewards.options import Options
+from rubricate.rewards.panel import Panel
+from rubricate.rewards.reward import RubricReward
+from rubricate.rewards.seam import Reward
+from rubricate.settings.reward import rubric_in_column
+from rubricate.settings.roles import Roles, opened_roles
+from rubricate.settings.schema import Settings
+from rubricate.settings.secrets import environment
+from rubricate.settings.training.loading import settings_of_grader
+from rubricate.settings.training.schema import GrpoSettings
+
+CHECKPOINT = "checkpoint:"
+
+
+@dataclass
+class Till:
+    """What the reward has cost in this process."""
+
+    roles: Roles | None = None
+
+    @property
+    def n_paid(self) -> int:
+        """Calls that were paid for."""
+        return self.roles.n_paid if self.roles else 0
+
+    @property
+    def n_reused(self) -> int:
+        """Replies that the ledger gave."""
+        return self.roles.n_reused if self.roles else 0
+
+    @property
+    def usd(self) -> float:
+        """What the calls cost, as far as prices are known."""
+        return self.roles.budget.spent_usd if self.roles else 0.0
+
+
+def is_learned(settings: GrpoSettings) -> bool:
+    """Whether the reward is a learned model, which needs no rubric and asks nobody."""
+    return (settings.reward.rubrics or "").startswith(CHECKPOINT)
+
+
+def reward_of_training(settings: GrpoSettings, till: Till) -> Reward:
+    """The reward that the settings describe, with its rubrics in a column of the rows. Nothing is opened
+    before the first batch.
+
+    Raises:
+        SettingsError: an option or a rule is wrong, or a section that this reward does not read was meant.
+    """
+    if settings.api.mode == "batch":
+        raise SettingsError("api.mode=batch: a trainer waits for every step's rewards; leave it interactive")
+    given = settings.reward
+    if is_learned(settings):
+        raise SettingsError(f"reward.rubrics={given.rubrics}: learned rewards are not there yet")
+    if given.second_look > 0 and given.second_grader is None:
+        raise SettingsError("reward.second_look needs reward.second_grader, the model that looks")
+    options = Options(
+        dropout=given.dropout,
+        canaries=given.canaries,
+        second_look=given.second_look,
+        reweight=given.reweight,
+        seed=settings.random_seed,
+    )
+    asking = settings_of_grader(settings)
+    return RubricReward(
+        partial(_panel, asking, given.unseen == "make", given.second_grader, till),
+        unseen="make" if given.unseen == "make" else "fail",
+        rule=given.rule,
+        floor=settings.grade.coverage_floor,
+        options=options,
+        read_column=rubric_in_column,
+    )
+
+
+@asynccontextmanager
+async def _panel(settings: Settings, proposes: bool, second: str | None, till: Till) -> AsyncIterator[Panel]:
+    roles = ("proposer", "verifier") if proposes else ("verifier",)
+    models = [second] if second is not None else []
+    async with opened_roles(
+        settings, environment(), say=lambda line: None, roles=roles, models=models
+    ) as opened:
+        till.roles = opened
+        yield Panel(
+            await opened.grader(),
+            await opened.proposer() if proposes else None,
+            await opened.grader(second) if second is not None else None,
+        )
