@@ -295,7 +295,7 @@ def _without_noise() -> None:
     from transformers.utils import logging
 
     datasets.disable_progress_bars()
-    logging.disable_progress_bar()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|trl)\b")
     standard.getLogger("trl.trainer.grpo_trainer").addFilter(_is_no_completion)
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, cast, get_type_hints
+from typing import Any, get_type_hints
 
 import msgspec
 
@@ -258,4 +258,4 @@ def _plain(kind: Kind, override: str) -> str:
 
 def of_kind(settings: TrainSettings) -> Kind:
     """Which kind of training these are the settings of."""
-    return cast(Kind, next(kind for kind, shape in SHAPES.items() if isinstance(settings, shape)))
+    return next(kind for kind, shape in SHAPES.items() if isinstance(settings, shape))

@@ -22,7 +22,7 @@ def logbook(folder: Path, told: Callable[[Line, int], None] = lambda line, steps
     """
     from transformers import TrainerCallback
 
-    class Logbook(TrainerCallback):  # type: ignore[misc]  # transformers has no types here
+    class Logbook(TrainerCallback):
         def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             if state.is_world_process_zero:
                 write_log(folder, state.log_history)

@@ -50,7 +50,7 @@ def summary_of(folder: Path, model: str, recipe: Any, n_rows: int) -> dict[str, 
     return found
 
 
-def _interval(values: Sequence[float]) -> list[float] | None:
+def _interval(values: Sequence[float]) -> list[float | None] | None:
     estimate = mean(values) if len(values) > 1 else None
     return None if estimate is None else [estimate.low, estimate.high]
 
