@@ -14,8 +14,8 @@ import pytest
 from rubricate.cluster.joining import address_of, site_of
 from rubricate.commands.run import Order, settings_for
 from rubricate.errors import RubricateError, SettingsError
-from rubricate.llm.engines import VllmSettings
-from rubricate.llm.servers import serve_roles
+from rubricate.llm.local.engines import VllmSettings
+from rubricate.llm.local.servers import serve_roles
 from rubricate.settings.casting import tenants_of
 from rubricate.settings.loading import known_keys, load_settings
 from rubricate.settings.schema import Settings

@@ -21,13 +21,13 @@ from rubricate.commands.session import Interrupted, in_loop
 from rubricate.errors import RubricateError, SettingsError
 from rubricate.llm.budget import Budget
 from rubricate.llm.endpoint import Endpoint
-from rubricate.llm.engines import VLLM_PORT, VllmSettings, llama_command, runs_without_gpu, vllm_command
-from rubricate.llm.gpus import GpuShare, gpu_shares, visible_gpus
 from rubricate.llm.inspection import Finding, Question, inspect
+from rubricate.llm.local.engines import VLLM_PORT, VllmSettings, llama_command, runs_without_gpu, vllm_command
+from rubricate.llm.local.gpus import GpuShare, gpu_shares, visible_gpus
+from rubricate.llm.local.servers import must_be_installed
 from rubricate.llm.postgres.address import Address
 from rubricate.llm.postgres.survey import survey
-from rubricate.llm.servers import must_be_installed
-from rubricate.llm.sqlite_file import SqliteFile
+from rubricate.llm.sqlite.file import SqliteFile
 from rubricate.settings.casting import asked_models, local_models, role_access, role_models
 from rubricate.settings.loading import load_settings
 from rubricate.settings.schema import OFFLINE, Settings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from rubricate.llm.servers import Tenant
+from rubricate.llm.local.servers import Tenant
 from rubricate.runs.rollouts import models_of
 from rubricate.settings.schema import OFFLINE, Settings
 from rubricate.settings.secrets import LEDGER_SECRETS, Access, access

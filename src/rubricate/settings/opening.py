@@ -15,11 +15,11 @@ from rubricate.llm.budget import Budget
 from rubricate.llm.chat import Chat
 from rubricate.llm.endpoint import Endpoint
 from rubricate.llm.ledger import Ledger
+from rubricate.llm.local.server import Server
+from rubricate.llm.local.servers import must_be_installed, serve_roles
 from rubricate.llm.meter import Meter, MeteredChat
 from rubricate.llm.prices import Prices
 from rubricate.llm.sense import Sense
-from rubricate.llm.server import Server
-from rubricate.llm.servers import must_be_installed, serve_roles
 from rubricate.llm.store import Place, open_ledger
 from rubricate.runs.pipeline import Memory, Plant
 from rubricate.runs.rollouts import fill_up, models_of

@@ -15,8 +15,8 @@ from pathlib import Path
 from rubricate.llm.budget import Budget
 from rubricate.llm.chat import Chat
 from rubricate.llm.endpoint import Endpoint
-from rubricate.llm.server import Server
-from rubricate.llm.servers import serve_roles
+from rubricate.llm.local.server import Server
+from rubricate.llm.local.servers import serve_roles
 from rubricate.llm.store import open_ledger
 from rubricate.settings.casting import (
     key_names,
