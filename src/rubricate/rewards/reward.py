@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from rubricate.domain.aggregation import RULES
 from rubricate.domain.conversation import Prompt
@@ -19,11 +19,15 @@ from rubricate.rewards.batch.grading import Grading, Item
 from rubricate.rewards.batch.rubrics import Given, NoRubrics, Rubrics, Unseen, only_rubrics
 from rubricate.rewards.batch.settling import settled, tallied
 from rubricate.rewards.batch.texts import MAX_CHARS, Unreadable, completion_of, must_match, prompt_of
+from rubricate.rewards.batch.versions import Versions
 from rubricate.rewards.door import Door
 from rubricate.rewards.measures.tally import Tally
 from rubricate.rewards.options import Options
 from rubricate.rewards.panel import Panel
 from rubricate.rewards.preferring import preferred
+from rubricate.steps.crew import RecallingGrader
+
+Result = TypeVar("Result")
 
 PLAIN = Options()
 
@@ -34,15 +38,17 @@ class RubricReward:
     `opening` gives the panel of models on the loop that will use it; `settings.reward.rubric_reward` makes
     one from settings. `given` are the rubrics that are there already, `unseen` says what happens to prompts
     without one. `rule` names an aggregation of `domain.aggregation.RULES`. `read_column` reads what a dataset
-    column holds as a rubric.
+    column holds as a rubric. With `versions` rubrics may change while the policy is trained
+    (`training.online`): those of the step count, and an evaluation sees all that ever counted.
 
     A reward is the score that is guaranteed: what the grader left out counts against the completion, and
     where more than 1 - `floor` hangs on it there is no reward (`domain.guarantee`). So no text gains by
     upsetting the grader. Texts that cannot be graded (empty, over `max_chars`, not text) get None and cost
     nothing.
 
-    Equal completions of a prompt are graded once; what was graded is remembered, and the ledger behind the
-    panel remembers it across processes. All work is done on one loop on a thread of its own: `score` and
+    Equal completions of a prompt are graded once; verdicts are remembered by text and criterion, so that a
+    rubric that changes costs what is new in it, and the ledger behind the panel remembers replies across
+    processes. All work is done on one loop on a thread of its own: `score` and
     `grade` wait for it from anywhere, also from within a running loop, `ascore` and `agrade` are awaited on
     any loop. Pickles without what is open.
 
@@ -61,6 +67,7 @@ class RubricReward:
         options: Options = PLAIN,
         max_chars: int = MAX_CHARS,
         read_column: Callable[[Any], Rubric] = only_rubrics,
+        versions: Versions | None = None,
     ):
         if rule not in RULES:
             raise SettingsError(f"no rule {rule!r}; there are {', '.join(RULES)}")
@@ -70,7 +77,10 @@ class RubricReward:
             raise SettingsError(f"unseen is {unseen!r}; it is 'make', 'skip' or 'fail'")
         self.options, self.rule, self.floor, self.max_chars = options, rule, floor, max_chars
         self._rubrics = Rubrics(given or NoRubrics(), unseen, read_column)
-        self._grading = Grading(self._rubrics, options)
+        self.versions = versions
+        if versions is not None:
+            versions.bind(rule, floor, options)
+        self._grading = Grading(self._rubrics, options, versions)
         self._door = Door(opening)
         self._steps = 0
         self.totals = Tally()
@@ -111,7 +121,8 @@ class RubricReward:
 
         Prompts and completions are texts or lists of messages, one prompt for each completion. `rubrics` are
         those of a dataset column; where a row has none, the given ones hold. `step` is what options are drawn
-        for; without it batches are counted. With `evaluation` no option is on and `totals` stay as they are.
+        for; without it batches are counted. With `evaluation` no option is on and `totals` stay as they are;
+        rubrics that change are those of `step`, without it the latest, with all that ever counted.
 
         Raises:
             DataError: lengths that differ, a single text in place of a list, a rubric that is none, and under
@@ -119,8 +130,8 @@ class RubricReward:
             AccountError, RunStopped: nothing can be asked any more. Any other failure of a model is None.
             SettingsError: on opening, what the panel lacks.
         """
-        items, step = self._begin(prompts, completions, rubrics, step, evaluation)
-        return self._door.wait(lambda panel: self._graded(panel, items, step, evaluation))
+        items, at = self._begin(prompts, completions, rubrics, step, evaluation)
+        return self._door.wait(lambda panel: self._graded(panel, items, at, evaluation))
 
     async def agrade(
         self,
@@ -132,8 +143,8 @@ class RubricReward:
         evaluation: bool = False,
     ) -> Batch:
         """As `grade`, awaited."""
-        items, step = self._begin(prompts, completions, rubrics, step, evaluation)
-        return await self._door.through(lambda panel: self._graded(panel, items, step, evaluation))
+        items, at = self._begin(prompts, completions, rubrics, step, evaluation)
+        return await self._door.through(lambda panel: self._graded(panel, items, at, evaluation))
 
     def prefer(self, prompts: Sequence[Any], pairs: Sequence[Sequence[Any]]) -> list[int]:
         """For each prompt the place, 0 or 1, of the better of two completions, -1 where they tie or one is
@@ -143,6 +154,15 @@ class RubricReward:
             DataError: as `grade`; also when a pair is none.
         """
         return preferred(self, prompts, pairs)
+
+    def inside(self, work: Callable[[Panel, RecallingGrader], Coroutine[Any, Any, Result]]) -> Result:
+        """What work gives that asks the same panel, on the reward's own loop, waited for; the grader that it
+        is handed remembers what this reward remembers."""
+        return self._door.wait(lambda panel: work(panel, self._grading.recalling(panel.grader)))
+
+    async def ainside(self, work: Callable[[Panel, RecallingGrader], Coroutine[Any, Any, Result]]) -> Result:
+        """As `inside`, awaited."""
+        return await self._door.through(lambda panel: work(panel, self._grading.recalling(panel.grader)))
 
     def close(self) -> None:
         """Closes sessions and ledger; the next batch opens them again."""
@@ -163,7 +183,7 @@ class RubricReward:
         column: Sequence[Any] | None,
         step: int | None,
         evaluation: bool,
-    ) -> tuple[list[Item | Unreadable], int]:
+    ) -> tuple[list[Item | Unreadable], int | None]:
         """The batch, read; in the thread of whoever calls, so that mistakes are told there."""
         must_match(prompts, completions, column)
         if not evaluation:
@@ -181,18 +201,22 @@ class RubricReward:
                 items.append(prompt if isinstance(prompt, Unreadable) else text)  # type: ignore[arg-type]
             else:
                 items.append(Item(prompt, text, own))
-        return items, step or 0
+        return items, step
 
     async def _graded(
-        self, panel: Panel, items: Sequence[Item | Unreadable], step: int, evaluation: bool
+        self, panel: Panel, items: Sequence[Item | Unreadable], step: int | None, evaluation: bool
     ) -> Batch:
         """On the door's loop to the end, so that no two threads add to the totals."""
-        found = await self._grading.of(panel, items)
+        found = await self._grading.of(panel, items, step, evaluation=evaluation)
         options = PLAIN if evaluation else self.options
-        graded, groups = settled(items, found, self._worth, options, step)
+        graded, groups = settled(items, found, self._worth, options, step or 0)
         tally = Tally()
         tallied([tally] if evaluation else [tally, self.totals], graded, groups, self._worth)
-        return Batch(graded, tally, step)
+        if self.versions is None or evaluation:
+            return Batch(graded, tally, step or 0)
+        batch = Batch(graded, tally, step or 0, self.versions.news())
+        self.versions.saw(batch)
+        return batch
 
     def _worth(self, rubric: Rubric, verdicts: Sequence[Verdict]) -> float | None:
         return guaranteed(RULES[self.rule], rubric, verdicts, self.floor)

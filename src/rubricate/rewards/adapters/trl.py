@@ -87,6 +87,8 @@ def _logged(
     if log_metric is not None:
         for name, value in batch.metrics.items():
             log_metric(f"rubric/{name}", value)
+        for name, value in batch.news.items():
+            log_metric(name, value)
     if log_extra is not None:
         log_extra("rubric_verdicts", [json.dumps(vector, ensure_ascii=False) for vector in batch.vectors])
         log_extra("rubric_unjudged", [one.why or "" for one in batch.graded])
