@@ -19,12 +19,14 @@ PROMPT = "How much paracetamol may an adult take in a day?"
 
 @dataclass
 class Player:
-    """Marks by text, as in `marks`, for each criterion in order; an exception is raised."""
+    """Marks by text, as in `marks`, for each criterion in the order in which a text was first asked about; an
+    exception is raised."""
 
     said: dict[str, str | Exception]
     name: str = "player"
     asked: list[str] = field(default_factory=list)
     loops: set[int] = field(default_factory=set)
+    first: dict[str, list[str]] = field(default_factory=dict)
 
     async def grade(
         self, prompt: Prompt, response: Response, criteria: Sequence[Criterion]
@@ -35,7 +37,11 @@ class Player:
         said = self.said[response.text]
         if isinstance(said, Exception):
             raise said
-        return marks(said)
+        names = [criterion.text for criterion in criteria]
+        known = self.first.setdefault(response.text, names)
+        if not set(names) <= set(known):
+            known = self.first[response.text] = names
+        return marks("".join(said[known.index(name)] for name in names))
 
 
 @dataclass

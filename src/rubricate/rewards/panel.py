@@ -8,27 +8,34 @@ from dataclasses import dataclass
 from functools import partial
 
 from rubricate.steps.crew import CheckedGrader
-from rubricate.steps.roles import Grader, Proposer
+from rubricate.steps.roles import Grader, Judge, Proposer
 
 
 @dataclass(frozen=True)
 class Panel:
-    """The grader; the proposer of rubrics for unseen prompts, if there is one; and a second grader that is
-    never paid for, if there is one. Belongs to the loop on which it was opened."""
+    """The grader; the proposer of rubrics for unseen prompts and of their refinements, a second grader that
+    is never paid for, and a judge of refinements, where there are such. Belongs to the loop on which it was
+    opened."""
 
     grader: Grader
     proposer: Proposer | None = None
     second: Grader | None = None
+    judge: Judge | None = None
 
 
 def panel_of(
-    grader: Grader, proposer: Proposer | None = None, second: Grader | None = None
+    grader: Grader,
+    proposer: Proposer | None = None,
+    second: Grader | None = None,
+    judge: Judge | None = None,
 ) -> Callable[[], AbstractAsyncContextManager[Panel]]:
     """An opening for players that need none, such as the offline engine: criteria that a program can decide
     are decided by one, all others by the grader."""
-    return partial(_standing, grader, proposer, second)
+    return partial(_standing, grader, proposer, second, judge)
 
 
 @asynccontextmanager
-async def _standing(grader: Grader, proposer: Proposer | None, second: Grader | None) -> AsyncIterator[Panel]:
-    yield Panel(CheckedGrader(grader), proposer, None if second is None else CheckedGrader(second))
+async def _standing(
+    grader: Grader, proposer: Proposer | None, second: Grader | None, judge: Judge | None
+) -> AsyncIterator[Panel]:
+    yield Panel(CheckedGrader(grader), proposer, None if second is None else CheckedGrader(second), judge)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from rubricate.domain.aggregation import RULES
 from rubricate.domain.conversation import Prompt
@@ -13,16 +13,21 @@ from rubricate.domain.guarantee import guaranteed
 from rubricate.domain.judgement import Verdict
 from rubricate.domain.rubric import Rubric
 from rubricate.domain.scoring import COVERAGE_FLOOR
-from rubricate.errors import DataError, SettingsError
+from rubricate.errors import SettingsError
 from rubricate.rewards.batch.graded import Batch
 from rubricate.rewards.batch.grading import Grading, Item
-from rubricate.rewards.batch.rubrics import BATCH, Given, NoRubrics, Rubrics, Unseen, only_rubrics
+from rubricate.rewards.batch.rubrics import Given, NoRubrics, Rubrics, Unseen, only_rubrics
 from rubricate.rewards.batch.settling import settled, tallied
-from rubricate.rewards.batch.texts import MAX_CHARS, Unreadable, completion_of, prompt_of
+from rubricate.rewards.batch.texts import MAX_CHARS, Unreadable, completion_of, must_match, prompt_of
+from rubricate.rewards.batch.versions import Versions
 from rubricate.rewards.door import Door
 from rubricate.rewards.measures.tally import Tally
 from rubricate.rewards.options import Options
 from rubricate.rewards.panel import Panel
+from rubricate.rewards.preferring import preferred
+from rubricate.steps.crew import RecallingGrader
+
+Result = TypeVar("Result")
 
 PLAIN = Options()
 
@@ -33,15 +38,17 @@ class RubricReward:
     `opening` gives the panel of models on the loop that will use it; `settings.reward.rubric_reward` makes
     one from settings. `given` are the rubrics that are there already, `unseen` says what happens to prompts
     without one. `rule` names an aggregation of `domain.aggregation.RULES`. `read_column` reads what a dataset
-    column holds as a rubric.
+    column holds as a rubric. With `versions` rubrics may change while the policy is trained
+    (`training.online`): those of the step count, and an evaluation sees all that ever counted.
 
     A reward is the score that is guaranteed: what the grader left out counts against the completion, and
     where more than 1 - `floor` hangs on it there is no reward (`domain.guarantee`). So no text gains by
     upsetting the grader. Texts that cannot be graded (empty, over `max_chars`, not text) get None and cost
     nothing.
 
-    Equal completions of a prompt are graded once; what was graded is remembered, and the ledger behind the
-    panel remembers it across processes. All work is done on one loop on a thread of its own: `score` and
+    Equal completions of a prompt are graded once; verdicts are remembered by text and criterion, so that a
+    rubric that changes costs what is new in it, and the ledger behind the panel remembers replies across
+    processes. All work is done on one loop on a thread of its own: `score` and
     `grade` wait for it from anywhere, also from within a running loop, `ascore` and `agrade` are awaited on
     any loop. Pickles without what is open.
 
@@ -60,6 +67,7 @@ class RubricReward:
         options: Options = PLAIN,
         max_chars: int = MAX_CHARS,
         read_column: Callable[[Any], Rubric] = only_rubrics,
+        versions: Versions | None = None,
     ):
         if rule not in RULES:
             raise SettingsError(f"no rule {rule!r}; there are {', '.join(RULES)}")
@@ -69,7 +77,10 @@ class RubricReward:
             raise SettingsError(f"unseen is {unseen!r}; it is 'make', 'skip' or 'fail'")
         self.options, self.rule, self.floor, self.max_chars = options, rule, floor, max_chars
         self._rubrics = Rubrics(given or NoRubrics(), unseen, read_column)
-        self._grading = Grading(self._rubrics, options)
+        self.versions = versions
+        if versions is not None:
+            versions.bind(rule, floor, options)
+        self._grading = Grading(self._rubrics, options, versions)
         self._door = Door(opening)
         self._steps = 0
         self.totals = Tally()
@@ -110,7 +121,8 @@ class RubricReward:
 
         Prompts and completions are texts or lists of messages, one prompt for each completion. `rubrics` are
         those of a dataset column; where a row has none, the given ones hold. `step` is what options are drawn
-        for; without it batches are counted. With `evaluation` no option is on and `totals` stay as they are.
+        for; without it batches are counted. With `evaluation` no option is on and `totals` stay as they are;
+        rubrics that change are those of `step`, without it the latest, with all that ever counted.
 
         Raises:
             DataError: lengths that differ, a single text in place of a list, a rubric that is none, and under
@@ -118,8 +130,8 @@ class RubricReward:
             AccountError, RunStopped: nothing can be asked any more. Any other failure of a model is None.
             SettingsError: on opening, what the panel lacks.
         """
-        items, step = self._begin(prompts, completions, rubrics, step, evaluation)
-        return self._door.wait(lambda panel: self._graded(panel, items, step, evaluation))
+        items, at = self._begin(prompts, completions, rubrics, step, evaluation)
+        return self._door.wait(lambda panel: self._graded(panel, items, at, evaluation))
 
     async def agrade(
         self,
@@ -131,8 +143,8 @@ class RubricReward:
         evaluation: bool = False,
     ) -> Batch:
         """As `grade`, awaited."""
-        items, step = self._begin(prompts, completions, rubrics, step, evaluation)
-        return await self._door.through(lambda panel: self._graded(panel, items, step, evaluation))
+        items, at = self._begin(prompts, completions, rubrics, step, evaluation)
+        return await self._door.through(lambda panel: self._graded(panel, items, at, evaluation))
 
     def prefer(self, prompts: Sequence[Any], pairs: Sequence[Sequence[Any]]) -> list[int]:
         """For each prompt the place, 0 or 1, of the better of two completions, -1 where they tie or one is
@@ -141,11 +153,16 @@ class RubricReward:
         Raises:
             DataError: as `grade`; also when a pair is none.
         """
-        if any(len(pair) != 2 for pair in pairs) or len(pairs) != len(prompts):
-            raise DataError(BATCH, f"{len(prompts)} prompts need as many pairs of completions")
-        twice = [prompt for prompt in prompts for _ in range(2)]
-        scores = self.grade(twice, [text for pair in pairs for text in pair], evaluation=True).scores
-        return [_better(*scores[at : at + 2]) for at in range(0, len(scores), 2)]
+        return preferred(self, prompts, pairs)
+
+    def inside(self, work: Callable[[Panel, RecallingGrader], Coroutine[Any, Any, Result]]) -> Result:
+        """What work gives that asks the same panel, on the reward's own loop, waited for; the grader that it
+        is handed remembers what this reward remembers."""
+        return self._door.wait(lambda panel: work(panel, self._grading.recalling(panel.grader)))
+
+    async def ainside(self, work: Callable[[Panel, RecallingGrader], Coroutine[Any, Any, Result]]) -> Result:
+        """As `inside`, awaited."""
+        return await self._door.through(lambda panel: work(panel, self._grading.recalling(panel.grader)))
 
     def close(self) -> None:
         """Closes sessions and ledger; the next batch opens them again."""
@@ -166,21 +183,9 @@ class RubricReward:
         column: Sequence[Any] | None,
         step: int | None,
         evaluation: bool,
-    ) -> tuple[list[Item | Unreadable], int]:
+    ) -> tuple[list[Item | Unreadable], int | None]:
         """The batch, read; in the thread of whoever calls, so that mistakes are told there."""
-        for name, values in (("prompts", prompts), ("completions", completions), ("rubrics", column or [])):
-            if isinstance(values, str | bytes) or not isinstance(values, Sequence):
-                raise DataError(
-                    BATCH, f"{name} are a list with one entry for each completion, not {_kind(values)}"
-                )
-        if len(prompts) != len(completions):
-            raise DataError(
-                BATCH, f"{len(prompts)} prompts and {len(completions)} completions: give one for each"
-            )
-        if column is not None and len(column) != len(completions):
-            raise DataError(
-                BATCH, f"{len(column)} rubrics for {len(completions)} completions: give one for each"
-            )
+        must_match(prompts, completions, column)
         if not evaluation:
             step = self._steps if step is None else step
             self._steps = step + 1
@@ -196,28 +201,22 @@ class RubricReward:
                 items.append(prompt if isinstance(prompt, Unreadable) else text)  # type: ignore[arg-type]
             else:
                 items.append(Item(prompt, text, own))
-        return items, step or 0
+        return items, step
 
     async def _graded(
-        self, panel: Panel, items: Sequence[Item | Unreadable], step: int, evaluation: bool
+        self, panel: Panel, items: Sequence[Item | Unreadable], step: int | None, evaluation: bool
     ) -> Batch:
         """On the door's loop to the end, so that no two threads add to the totals."""
-        found = await self._grading.of(panel, items)
+        found = await self._grading.of(panel, items, step, evaluation=evaluation)
         options = PLAIN if evaluation else self.options
-        graded, groups = settled(items, found, self._worth, options, step)
+        graded, groups = settled(items, found, self._worth, options, step or 0)
         tally = Tally()
         tallied([tally] if evaluation else [tally, self.totals], graded, groups, self._worth)
-        return Batch(graded, tally, step)
+        if self.versions is None or evaluation:
+            return Batch(graded, tally, step or 0)
+        batch = Batch(graded, tally, step or 0, self.versions.news())
+        self.versions.saw(batch)
+        return batch
 
     def _worth(self, rubric: Rubric, verdicts: Sequence[Verdict]) -> float | None:
         return guaranteed(RULES[self.rule], rubric, verdicts, self.floor)
-
-
-def _better(first: float | None, second: float | None) -> int:
-    if first is None or second is None or first == second:
-        return -1
-    return 0 if first > second else 1
-
-
-def _kind(value: object) -> str:
-    return "a single text" if isinstance(value, str | bytes) else type(value).__name__

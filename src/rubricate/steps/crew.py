@@ -7,7 +7,7 @@ ModelGrader       the rest is asked of the model
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
@@ -191,14 +191,14 @@ class CheckedGrader:
 class RecallingGrader:
     """A grader around another: what it said of a response and a criterion before is not asked again.
 
-    `memory` holds the verdicts of this prompt's own rounds. `recorded` looks up verdicts of earlier runs
-    by key, all at once; it must give the same answers for the whole run (see llm/ledger.py, watermark), so
-    no key is looked up twice (`absent` holds those that it lacks). Unjudged is no verdict: it is asked again
-    together with whatever is new.
+    `memory` holds the verdicts of this prompt's own rounds, in a trainer those of the latest steps.
+    `recorded` looks up verdicts of earlier runs by key, all at once; it must give the same answers for the
+    whole run (see llm/ledger.py, watermark), so no key is looked up twice (`absent` holds those that it
+    lacks). Unjudged is no verdict: it is asked again together with whatever is new.
     """
 
     inner: Grader
-    memory: dict[str, Verdict]
+    memory: MutableMapping[str, Verdict]
     recorded: Callable[[Sequence[str]], Awaitable[Mapping[str, Verdict]]] | None = None
     reused: Callable[[int], None] = field(default=lambda n: None)
     absent: set[str] = field(default_factory=set)

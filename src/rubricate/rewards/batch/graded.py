@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import msgspec
@@ -16,7 +16,8 @@ from rubricate.rewards.measures.tally import Tally
 
 
 class Graded(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One completion of a batch. `reward` in [0, 1], or None and `why` not.
+    """One completion of a batch. `reward` in [0, 1] by a rubric, any number by a learned model that is not
+    squashed; or None and `why` not. What follows `text` is of rubrics alone.
 
     score      by the whole rubric with its human weights, as an evaluation sees it; the reward is another
                number only where options are on
@@ -54,12 +55,14 @@ class Graded(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 class Batch:
     """What a call to the reward gives: one `Graded` for each completion, in input order.
 
-    `step` is the one that the options were drawn for.
+    `step` is the one that the options were drawn for. `news` are figures of what changed before this batch
+    (`training.online`), to be logged with it under their own names.
     """
 
     graded: Sequence[Graded]
     tally: Tally
     step: int = 0
+    news: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def rewards(self) -> list[float | None]:

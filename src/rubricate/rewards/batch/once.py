@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any, Generic, TypeVar
 
 Value = TypeVar("Value")
@@ -48,3 +49,43 @@ class Once(Generic[Value]):
             if len(self._kept) > self._room:
                 self._kept.popitem(last=False)
         return value
+
+
+class Recent(OrderedDict[str, Value]):
+    """A memory with room for so many entries: those used latest stay."""
+
+    def __init__(self, room: int):
+        super().__init__()
+        self._room = room
+
+    def __getitem__(self, key: str) -> Value:
+        value = super().__getitem__(key)
+        self.move_to_end(key)
+        return value
+
+    def __setitem__(self, key: str, value: Value) -> None:
+        super().__setitem__(key, value)
+        self.move_to_end(key)
+        while len(self) > self._room:
+            del self[next(iter(self))]
+
+
+class Turns:
+    """One after the other for each key: what the first learns, the next one knows."""
+
+    def __init__(self) -> None:
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._inside: Counter[str] = Counter()
+
+    @asynccontextmanager
+    async def of(self, key: str) -> AsyncIterator[None]:
+        """Waits until nobody else is inside with this key."""
+        lock = self._locks.setdefault(key, asyncio.Lock())
+        self._inside[key] += 1
+        try:
+            async with lock:
+                yield
+        finally:
+            self._inside[key] -= 1
+            if not self._inside[key]:
+                del self._inside[key], self._locks[key]

@@ -10,14 +10,14 @@ from rubricate.domain.conversation import Prompt
 from rubricate.domain.rubric import Rubric
 from rubricate.errors import AccountError, ChatError, DataError, ReplyError
 from rubricate.rewards.batch.once import Once
-from rubricate.rewards.batch.texts import Unreadable
+from rubricate.rewards.batch.texts import BATCH, Unreadable
+from rubricate.rewards.batch.versions import Versions
 from rubricate.steps.roles import Proposer
 
 Unseen = Literal["make", "skip", "fail"]
 """What happens to a prompt without a rubric: one is made by the proposer, its completions get None, or the
 whole call fails."""
 
-BATCH = "the trainer's batch"
 _REMEMBERED = 50_000
 
 
@@ -80,14 +80,19 @@ class Rubrics:
             reason = problem.problem if isinstance(problem, DataError) else str(problem)
             raise DataError(BATCH, f"row {row}: {reason}", field="rubric") from None
 
-    async def of(self, prompt: Prompt, proposer: Proposer | None) -> Rubric | Unreadable:
-        """The rubric of a prompt by what is given, else by the policy for unseen prompts.
+    async def of(
+        self, prompt: Prompt, proposer: Proposer | None, versions: Versions | None = None
+    ) -> Rubric | Unreadable:
+        """The rubric of a prompt by what is given, else what it began with, else by the policy for unseen
+        prompts.
 
         Raises:
             DataError: there is none, and the policy is to fail.
             AccountError, RunStopped: nothing can be asked any more.
         """
         found = self._given.of(prompt)
+        if found is None and versions is not None:
+            found = versions.first(prompt)
         if found is not None:
             return found
         if self.unseen == "fail":
