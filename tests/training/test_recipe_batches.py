@@ -114,3 +114,19 @@ def test_a_prompt_leaves_room():
     """A sequence that is all prompt has no room for a completion."""
     with pytest.raises(SettingsError, match="no token"):
         GrpoRecipe(max_sequence=100, max_prompt=100)
+
+
+@given(n=st.integers(1, 40), prompts=st.integers(1, 8), steps=st.integers(1, 30), seed=st.integers(0, 3))
+def test_the_order_of_prompts(n, prompts, steps, seed):
+    """Each pass has every prompt, its last batch is filled up with prompts that it does not have, and fewer
+    steps are the beginning of more."""
+    if n < prompts:
+        return
+    cut = batches_of(prompts, 2, 4, 1)
+    order = cut.order(n, steps, seed)
+    assert len(order) == steps * prompts and order == cut.order(n, steps + 5, seed)[: len(order)]
+    a_pass = cut.steps(n, 1) * prompts
+    for start in range(0, len(order) - a_pass + 1, a_pass):
+        assert set(order[start : start + a_pass]) == set(range(n))
+    for start in range(0, len(order), prompts):
+        assert len(set(order[start : start + prompts])) == prompts

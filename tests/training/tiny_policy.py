@@ -4,7 +4,24 @@ from __future__ import annotations
 
 from pathlib import Path
 
-WORDS = ["a", "b", "c", "d", "e", "f", "g", "h", "rain", "sun", "wind", "snow", ".", ",", "is", "the"]
+WORDS = [
+    "a",
+    "b",
+    "c",
+    "d",
+    "amber",
+    "basalt",
+    "cobalt",
+    "dune",
+    "rain",
+    "sun",
+    "wind",
+    "snow",
+    ".",
+    ",",
+    "is",
+    "the",
+]
 
 CHAT = (
     "{% for message in messages %}{{ message['content'] }} {% endfor %}"

@@ -15,7 +15,7 @@ from rubricate.settings.training.reward import is_learned
 from rubricate.settings.training.schema import DpoSettings, GrpoSettings, SftSettings, TrainSettings
 from rubricate.training.data.material import Prepared, is_run, prepared, row_of
 from rubricate.training.data.pairs import pair_row, scored_pairs_of
-from rubricate.training.data.prompts import prompts_of
+from rubricate.training.data.prompts import prompts_of, rubrics_in
 from rubricate.training.data.shown import shown_of
 from rubricate.training.recipes.grpo import GrpoRecipe
 from rubricate.training.running import folder as folders
@@ -85,7 +85,7 @@ def _rows_of(settings: TrainSettings, source: str, sample_size: int | None) -> P
 
 def _rubrics(settings: GrpoSettings, source: str) -> list[RubricFile]:
     """Rubrics in the rows themselves come first, then those of the file that is named."""
-    found = [read_rubrics(source)]
+    found = [read_rubrics(source) if is_run(source) else rubrics_in(source)]
     named = settings.reward.rubrics
     if named is None:
         return found

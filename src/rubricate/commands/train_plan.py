@@ -21,20 +21,18 @@ from rubricate.errors import SettingsError
 from rubricate.llm.shelf import Holdings, open_shelf
 from rubricate.llm.store import Place
 from rubricate.runs.plan import ASSUMED
-from rubricate.settings.opening import ledger_place, prices_of
 from rubricate.settings.reward import rubric_in_column
 from rubricate.settings.schema import OFFLINE
 from rubricate.settings.secrets import environment
+from rubricate.settings.terms import ledger_place, prices_of
 from rubricate.settings.training.loading import recipe_of, settings_of_grader
 from rubricate.settings.training.reward import is_learned
 from rubricate.settings.training.schema import DpoSettings, GrpoSettings, TrainSettings
 from rubricate.training.recipes.bill import Asking, Bill, bill_of
-from rubricate.training.recipes.fields import check_names
+from rubricate.training.recipes.fields import CONFIGS, check_names
 from rubricate.training.recipes.grpo import GrpoRecipe
 from rubricate.training.running import folder as folders
 from rubricate.training.running.launching import launch_words
-
-_CONFIGS = {"grpo": "GRPOConfig", "sft": "SFTConfig", "dpo": "DPOConfig"}
 
 
 def show_training(order: TrainOrder, console: Console, *, as_json: bool = False) -> int:
@@ -43,7 +41,7 @@ def show_training(order: TrainOrder, console: Console, *, as_json: bool = False)
     recipe = recipe_of(settings)
     names = field_names(order.kind)
     if names is not None:
-        check_names(settings.trainer, names, _CONFIGS[order.kind])
+        check_names(settings.trainer, names, CONFIGS[order.kind])
     data = Data.of_folder(begun) if begun else data_of(settings)
     devices = _devices(settings)
     recipe.fields(len(data.train.rows), devices)

@@ -49,12 +49,6 @@ def load_training(
     Raises:
         SettingsError: no such config, no such key (the nearest one is named), or a wrong value.
     """
-    from hydra import compose, initialize_config_dir
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import HydraException
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-
     folders = [TRAINING] if config_dir is None else [config_dir, TRAINING]
     names = sorted({path.stem for folder in folders for path in folder.glob("*.yaml")})
     name = (config_name or kind).removesuffix(".yaml")
@@ -62,16 +56,32 @@ def load_training(
         raise SettingsError(f"no training config {config_name!r}; {_nearest(name, names)}")
     root = next(folder for folder in folders if (folder / f"{name}.yaml").is_file())
     plain = [_plain(kind, override) for override in overrides]
+    source = f"the config {name!r}"
+    try:
+        given = _composed(root, name, plain)
+    except SettingsError:
+        # Whether the config is of another kind explains more than which of its keys is missing.
+        training_of(kind, _without_keys_of_runs(kind, _composed(root, name, []), name), source)
+        raise
+    return training_of(kind, _without_keys_of_runs(kind, given, name), source)
+
+
+def _composed(root: Path, name: str, overrides: Sequence[str]) -> dict[str, Any]:
+    from hydra import compose, initialize_config_dir
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
     search = f"hydra.searchpath=['file://{TRAINING}','file://{CONFIGS}']"
     try:
-        OverridesParser.create().parse_overrides(plain)
+        OverridesParser.create().parse_overrides(list(overrides))
         with initialize_config_dir(str(root.resolve()), version_base=None):
-            config = OmegaConf.to_container(compose(name, overrides=[*plain, search]), resolve=True)
+            config = OmegaConf.to_container(compose(name, overrides=[*overrides, search]), resolve=True)
     except (HydraException, OmegaConfBaseException) as failure:
-        raise SettingsError(_told(failure, plain)) from None
+        raise SettingsError(_told(failure, overrides)) from None
     assert isinstance(config, dict), "a config is a mapping"
-    given = {str(key): value for key, value in config.items()}
-    return training_of(kind, _without_keys_of_runs(kind, given, name), f"the config {name!r}")
+    return {str(key): value for key, value in config.items()}
 
 
 def training_of(kind: Kind, config: Mapping[str, Any], source: str = "the config") -> TrainSettings:

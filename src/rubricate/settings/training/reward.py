@@ -12,14 +12,12 @@ from rubricate.rewards.options import Options
 from rubricate.rewards.panel import Panel
 from rubricate.rewards.reward import RubricReward
 from rubricate.rewards.seam import Reward
-from rubricate.settings.reward import rubric_in_column
+from rubricate.settings.reward import CHECKPOINT, learned_reward, rubric_in_column
 from rubricate.settings.roles import Roles, opened_roles
 from rubricate.settings.schema import Settings
 from rubricate.settings.secrets import environment
 from rubricate.settings.training.loading import settings_of_grader
 from rubricate.settings.training.schema import GrpoSettings
-
-CHECKPOINT = "checkpoint:"
 
 
 @dataclass
@@ -54,13 +52,20 @@ def reward_of_training(settings: GrpoSettings, till: Till) -> Reward:
     before the first batch.
 
     Raises:
-        SettingsError: an option or a rule is wrong, or a section that this reward does not read was meant.
+        SettingsError: an option or a rule is wrong, or there is no learned model where one is said to be.
     """
     if settings.api.mode == "batch":
         raise SettingsError("api.mode=batch: a trainer waits for every step's rewards; leave it interactive")
     given = settings.reward
     if is_learned(settings):
-        raise SettingsError(f"reward.rubrics={given.rubrics}: learned rewards are not there yet")
+        learned = settings.learned
+        return learned_reward(
+            (given.rubrics or "").removeprefix(CHECKPOINT),
+            squash=learned.squash,
+            batch_size=learned.batch_size,
+            max_length=learned.max_length,
+            bf16=learned.bf16,
+        )
     if given.second_look > 0 and given.second_grader is None:
         raise SettingsError("reward.second_look needs reward.second_grader, the model that looks")
     options = Options(

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from rubricate.llm.engines import LlamaCppSettings, VllmSettings
+from rubricate.llm.local.engines import LlamaCppSettings, VllmSettings
 from rubricate.llm.store import Place
 from rubricate.rewards.batch.rubrics import Unseen
 from rubricate.settings.schema import Api, AtLeastOne, BudgetLimits, Models, Share
@@ -49,6 +49,15 @@ class RewardSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     canaries: Share
     second_look: Share
     reweight: Share
+
+
+class Learned(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`learned.*`: how a learned reward scores."""
+
+    squash: bool
+    batch_size: AtLeastOne
+    max_length: AtLeastOne | None
+    bf16: bool
 
 
 class Grading(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -91,6 +100,7 @@ class GrpoSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     files: Files
     policy: Policy
     reward: RewardSettings
+    learned: Learned
     recipe: GrpoRecipe
     lora: Adapter
     trainer: dict[str, Any]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from rubricate.dialects.rows.own import own_criteria
+from rubricate.dialects.registry import dialect_of
+from rubricate.dialects.rows.own import OWN, own_criteria
 from rubricate.domain.rubric import Rubric
 from rubricate.errors import DataError
 from rubricate.rewards.batch.rubrics import Unseen
+from rubricate.runs.rows import rows_of
 from rubricate.runs.rubric_files import RubricFile
 from rubricate.training.data.material import Example, Prepared, material_of, prepared
 
@@ -50,6 +52,29 @@ def prompts_of(
         )
     if not found.rows:
         raise DataError(source, "no prompt is left to train on: none has a rubric")
+    return found
+
+
+def rubrics_in(source: str) -> RubricFile:
+    """The rubrics that stand in the rows of a file of prompts, in any dialect; most rows have none.
+
+    Raises:
+        DataError: one is malformed; with file, line and field.
+    """
+    found = RubricFile()
+    for row in rows_of(source):
+        if not isinstance(row.value, Mapping):
+            continue
+        speaks = dialect_of(row.value)
+        if speaks is None and not any(row.value.get(name) for name in ("criteria", "rubrics", "rubric")):
+            continue
+        for taken in (speaks or OWN).read(row):
+            entry = taken.entry
+            text = None if entry.prompt is None else entry.prompt.text
+            try:
+                found.add(entry.rubric, entry.id, text)
+            except ValueError as problem:
+                raise row.error(str(problem), "criteria") from None
     return found
 
 

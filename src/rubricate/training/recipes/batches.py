@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import ceil
+from random import Random
 from types import MappingProxyType
 from typing import Any
 
@@ -58,8 +59,7 @@ class Batches(msgspec.Struct, frozen=True, kw_only=True):
         """Steps of `epochs` passes over the prompts, the last batch of each counted in full.
 
         The paper's 106 are these: ceil(5,000 / 96) = 53 an epoch, 2 epochs (App. C; derived from the steps of
-        Figure 4). TRL leaves out what does not fill a batch, 8 of 5,000, and begins the next pass; with the
-        number of steps fixed the prompts left out are others each time.
+        Figure 4).
         """
         rounds = ceil(n_prompts / self.prompts)
         return ceil(epochs * rounds * self.iterations * self.passes_per_generation / self.accumulation)
@@ -80,6 +80,22 @@ class Batches(msgspec.Struct, frozen=True, kw_only=True):
         if self.passes_per_generation != self.accumulation:
             said["steps_per_generation"] = self.passes_per_generation
         return said if self.iterations == 1 else {**said, "num_iterations": self.iterations}
+
+    def order(self, n_prompts: int, steps: int, seed: int) -> list[int]:
+        """The places of the prompts of so many steps, one after the other: each pass over them in an order of
+        its own, and its last batch filled up from the beginning of the pass.
+
+        TRL's own sampler leaves out what does not fill a batch, and draws the passes from one generator that
+        a resumed training begins anew, so that it would see other prompts than the unbroken one.
+        """
+        rounds = ceil(steps * self.accumulation / (self.iterations * self.passes_per_generation))
+        n_wanted, found, number = rounds * self.prompts, list[int](), 0
+        while len(found) < n_wanted:
+            places = list(range(n_prompts))
+            Random(f"{seed} {number}").shuffle(places)
+            found += places + places[: -n_prompts % self.prompts]
+            number += 1
+        return found[:n_wanted]
 
 
 def batches_of(

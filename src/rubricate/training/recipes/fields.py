@@ -13,6 +13,9 @@ import msgspec
 
 from rubricate.errors import SettingsError
 
+CONFIGS = {"grpo": "GRPOConfig", "sft": "SFTConfig", "dpo": "DPOConfig"}
+"""The configs of TRL by kind of training."""
+
 _PLAIN = ("TokenizersBackend", "PreTrainedTokenizerFast")
 
 
@@ -81,6 +84,16 @@ def processes() -> int:
     return n
 
 
+def field_names_of(kind: str) -> frozenset[str]:
+    """The fields of the TRL config of a kind of training.
+
+    Raises:
+        SettingsError: TRL is not installed.
+    """
+    config = getattr(trl(), CONFIGS[kind])
+    return frozenset(field.name for field in dataclasses.fields(config) if field.init)
+
+
 def config_of(kind: Any, folder: Path, fields: Mapping[str, Any], given: Collection[str]) -> Any:
     """A TRL config from its fields; `given` are the names of those that a user wrote.
 
@@ -137,6 +150,16 @@ def _has_bf16(given: Mapping[str, Any]) -> bool:
     is_cpu = bool(given.get("use_cpu")) or os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true")
     has = not is_cpu and torch.cuda.is_available() and torch.cuda.is_bf16_supported()
     return bool(has) and not given.get("fp16")
+
+
+def must_be_there(name: str, key: str) -> None:
+    """Refuses a path that leads nowhere, which the hub would be asked for as a name.
+
+    Raises:
+        SettingsError: there is no such folder.
+    """
+    if name.startswith((".", "/", "~")) and not Path(name).expanduser().is_dir():
+        raise SettingsError(f"{key}: there is no folder {name}")
 
 
 def loaded_tokenizer(model: Any, tokenizer: Any = None, trust: bool = False) -> Any:

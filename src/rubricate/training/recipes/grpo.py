@@ -121,6 +121,7 @@ class GrpoRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
             "max_completion_length": self.max_completion,
             "temperature": self.temperature,
             "seed": self.seed,
+            "shuffle_dataset": False,
             "logging_steps": self.log_every,
             "save_strategy": "steps",
             "save_steps": self.save_every,
@@ -151,6 +152,7 @@ def grpo_trainer(
     `model` is a name, a folder or a loaded model that has been saved (TRL loads the reference policy from
     where the model came from), `tokenizer` likewise, None for the model's own. `rows` have a `prompt`, a text
     or a list of messages, and whatever columns the reward functions take. `folder` gets the checkpoints.
+    TRL is handed the rows in the order of the whole training (`Batches.order`), which is one epoch to it.
     Rewards, callbacks and evaluation are TRL's; see `rewards.adapters.trl.reward_function`.
 
     Raises:
@@ -159,6 +161,7 @@ def grpo_trainer(
     """
     library = trl()
     fields = recipe.fields(len(rows), processes(), evaluates=bool(eval_rows))
+    order = recipe.batches(processes()).order(len(rows), fields["max_steps"], recipe.seed)
     config = config_of(library.GRPOConfig, folder, fields, recipe.trainer)
     from datasets import Dataset
 
@@ -167,7 +170,7 @@ def grpo_trainer(
         processing_class=loaded_tokenizer(model, tokenizer, bool(recipe.trainer.get("trust_remote_code"))),
         reward_funcs=list(reward_funcs) if isinstance(reward_funcs, Sequence) else reward_funcs,
         args=config,
-        train_dataset=Dataset.from_list([dict(row) for row in rows]),
+        train_dataset=Dataset.from_list([dict(row) for row in rows]).select(order),
         eval_dataset=Dataset.from_list([dict(row) for row in eval_rows]) if eval_rows else None,
         callbacks=list(callbacks),
         peft_config=recipe.lora.config() if recipe.lora else None,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any
 
 from rubricate.errors import RubricateError, RunError
 from rubricate.rewards.adapters.trl import reward_function
@@ -29,7 +29,7 @@ def world() -> int:
 
 def shared_function(reward: Reward) -> Callable[..., Any]:
     """What to give to `reward_funcs` in each process of a training. Logged as `rubric_reward` either way."""
-    return reward_function(cast(Any, reward)) if world() == 1 else Together(reward).rubric_reward
+    return reward_function(reward) if world() == 1 else Together(reward).rubric_reward
 
 
 class Together:
