@@ -69,3 +69,10 @@ def log(name: str) -> list[dict[str, Any]]:
     """The log of a training."""
     lines = Path(f"workflow_outs/{name}/log_history.jsonl").read_bytes().splitlines()
     return [msgspec.json.decode(line) for line in lines]
+
+
+def command_json(*words: str) -> dict[str, Any]:
+    """What `rubricate ... --json` prints."""
+    told = command(*words, "--json")
+    assert told.code == 0, told.text
+    return json.loads(told.text)

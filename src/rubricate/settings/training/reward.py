@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from rubricate.errors import SettingsError
 from rubricate.rewards.options import Options
@@ -58,9 +59,12 @@ def reward_of_training(settings: GrpoSettings, till: Till) -> Reward:
         raise SettingsError("api.mode=batch: a trainer waits for every step's rewards; leave it interactive")
     given = settings.reward
     if is_learned(settings):
-        learned = settings.learned
+        learned, model = settings.learned, (given.rubrics or "").removeprefix(CHECKPOINT)
+        if settings.made_by and not Path(model).expanduser().exists():
+            made = "\n  ".join(settings.made_by)
+            raise SettingsError(f"reward.rubrics: {model} is not there; these commands make it:\n  {made}")
         return learned_reward(
-            (given.rubrics or "").removeprefix(CHECKPOINT),
+            model,
             squash=learned.squash,
             batch_size=learned.batch_size,
             max_length=learned.max_length,
