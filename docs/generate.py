@@ -1,4 +1,4 @@
-"""Writes docs/cli.md and docs/config.md from the code; `--check` only says whether they are up to date.
+"""Writes cli.md, config.md and training-settings.md from the code; `--check` says whether they are up to date.
 
 python docs/generate.py [--check]
 """
@@ -16,6 +16,7 @@ from typer.models import ArgumentInfo, OptionInfo
 
 from rubricate.cli import app
 from rubricate.settings.loading import CONFIGS, known_keys, load_settings
+from rubricate.settings.training.loading import TRAINING
 
 DOCS = Path(__file__).parent
 MADE = "<!-- made by docs/generate.py: edit the code, then `make docs` -->"
@@ -123,6 +124,39 @@ def config_page() -> str:
     return "\n".join([*lines, ""])
 
 
+TRAININGS = """\
+Keys of `rubricate train grpo`, `sft` and `dpo`. [How to train](training.md) says what they are for.
+`models`, `vllm`, `llamacpp`, `api`, `grade` (`checks`, `criteria_per_call`, `coverage_floor`), `budget` and
+`ledger` of `grpo` are those of [runs](config.md). A config of your own says `defaults: [four_great, _self_]`
+and then only what differs."""
+
+
+def training_page() -> str:
+    """Every key of the trainings with its default and its meaning, from the comments of the YAML.
+
+    Raises:
+        SystemExit: a key has no comment.
+    """
+    lines = ["# Settings of trainings", "", MADE, "", TRAININGS]
+    seen = set[tuple[str, ...]]()
+    for kind in ("grpo", "sft", "dpo"):
+        lines += ["", f"## rubricate train {kind}", ""]
+        lines += ["| key | default | means |", "|---|---|---|"]
+        for given in _entries((TRAINING / f"{kind}.yaml").read_text(encoding="utf-8")):
+            if not given["meaning"]:
+                sys.exit(f"{kind}.yaml: {given['key']} has no comment that says what it means")
+            row = (given["key"], given["default"], given["meaning"])
+            if row not in seen:
+                lines.append(f"| `{row[0]}` | `{row[1]}` | {_cell(row[2])} |")
+            seen.add(row)
+        if kind != "grpo":
+            lines += [
+                "",
+                "And those above that are the same here: `files`, `policy`, `lora`, `launch`, and so on.",
+            ]
+    return "\n".join([*lines, ""])
+
+
 def _entries(yaml: str) -> Iterator[dict[str, str]]:
     """Section, key, default and meaning of each `key: value  # meaning` line, `about` of its section."""
     section = about = ""
@@ -161,7 +195,7 @@ def _value(settings: object, key: str) -> object:
 
 def main() -> None:
     """Writes the pages, or checks them."""
-    pages = {"cli.md": cli_page(), "config.md": config_page()}
+    pages = {"cli.md": cli_page(), "config.md": config_page(), "training-settings.md": training_page()}
     stale = [name for name, text in pages.items() if not _is(DOCS / name, text)]
     if "--check" in sys.argv:
         if stale:

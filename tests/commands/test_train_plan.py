@@ -1,4 +1,4 @@
-"""`rubricate train --dry-run`: the counts of the paper, money with its bounds, without torch or a question."""
+"""`rubricate train --dry-run`: the paper's counts, money with its bounds, without torch or a question."""
 
 from __future__ import annotations
 
