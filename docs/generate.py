@@ -1,4 +1,4 @@
-"""Writes cli.md, config.md and training-settings.md from the code; `--check` says whether they are up to date.
+"""Writes cli.md, config.md and training-settings.md from the code; `--check` says if they are up to date.
 
 python docs/generate.py [--check]
 """

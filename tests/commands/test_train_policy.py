@@ -171,6 +171,27 @@ class TestGrpo:
         both = train("grpo", policy, "files.responses_file=p.json", "files.evaluation_file=p.json", *OFFLINE)
         assert both.code == 2 and "4 of its prompts are trained on" in both.text
 
+    def test_a_learned_reward(self, desk, policy):
+        """A reward model in a folder pays, by its own scale; no prompt needs a rubric."""
+        import torch
+        import transformers
+
+        torch.manual_seed(1)
+        config = transformers.AutoConfig.from_pretrained(policy, num_labels=1)
+        model = transformers.Qwen2ForSequenceClassification(config)
+        model.score.weight.data *= 100
+        model.save_pretrained("rm")
+        transformers.PreTrainedTokenizerFast.from_pretrained(policy).save_pretrained("rm")
+        write(desk.path / "p.json", prompts(rubric=False))
+        told = train(
+            "grpo", policy, "files.responses_file=p.json", "recipe.steps=2", "files.output_dir=learned",
+            "reward.rubrics=checkpoint:./rm",
+        )  # fmt: skip
+        assert told.code == 0, told.text
+        rewards = [entry["reward"] for entry in log("learned") if "reward" in entry]
+        assert len(rewards) == 2 and any(abs(reward) > 0.01 for reward in rewards)
+        assert "calls" not in told.text.split("steps are done")[1]
+
     def test_chat_messages(self, desk, tmp_path_factory):
         """With a chat template prompts go to the policy as messages; without one that cannot be asked for."""
         chatty = tiny_policy(tmp_path_factory.mktemp("chatty"), chat=True)

@@ -10,6 +10,7 @@ from rubricate.errors import DataError, SettingsError
 from rubricate.evaluation.judging.pairs import Pair, Pairs, read_pairs
 from rubricate.evaluation.judging.preferences import read_preferences
 from rubricate.runs.rubric_files import RubricFile, read_rubrics
+from rubricate.samples import SAMPLE, sample_pool
 from rubricate.settings.reward import rubrics_file
 from rubricate.settings.training.reward import is_learned
 from rubricate.settings.training.schema import DpoSettings, GrpoSettings, SftSettings, TrainSettings
@@ -67,6 +68,7 @@ def data_of(settings: TrainSettings) -> Data:
 
 def _rows_of(settings: TrainSettings, source: str, sample_size: int | None) -> Prepared:
     seed = settings.random_seed
+    source = str(sample_pool()) if source == SAMPLE else source
     if isinstance(settings, GrpoSettings):
         rubrics = None if is_learned(settings) else _rubrics(settings, source)
         return prompts_of(source, rubrics, settings.reward.unseen, sample_size=sample_size, seed=seed)
