@@ -12,7 +12,7 @@ from rubricate.roof.app import app
 # isort: off
 # The order of these is that of the commands in `rubricate --help`.
 from rubricate.roof import runs, rubrics, ledger, audit, criteria, judging, bench, redteam, theory, world
-from rubricate.roof import policies
+from rubricate.roof import policies, reward_models
 
 # isort: on
 
@@ -26,6 +26,7 @@ __all__ = [
     "main",
     "policies",
     "redteam",
+    "reward_models",
     "rubrics",
     "runs",
     "theory",
