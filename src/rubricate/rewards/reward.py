@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Any, TypeVar
@@ -145,6 +145,19 @@ class RubricReward:
         items, at = self._begin(prompts, completions, rubrics, step, evaluation)
         return await self._door.through(lambda panel: self._graded(panel, items, at, evaluation))
 
+    def grade_as_of(
+        self,
+        prompts: Sequence[Any],
+        completions: Sequence[Any],
+        rubrics: Sequence[Any] | None = None,
+        *,
+        step: int,
+    ) -> Batch:
+        """The batch that `grade` gives at a step, options and rubrics of that step included, without counting
+        it: no totals, no step, nothing told to `versions`. Raises as `grade`."""
+        items, _ = self._begin(prompts, completions, rubrics, step, True)
+        return self._door.wait(lambda panel: self._settled(panel, items, step, self.options))
+
     def prefer(self, prompts: Sequence[Any], pairs: Sequence[Sequence[Any]]) -> list[int]:
         """For each prompt the place, 0 or 1, of the better of two completions, -1 where they tie or one is
         not judged: what a judge of pairs gives. By the human score: no option is on.
@@ -222,16 +235,30 @@ class RubricReward:
         self, panel: Panel, items: Sequence[Item | Unreadable], step: int | None, evaluation: bool
     ) -> Batch:
         """On the door's loop to the end, so that no two threads add to the totals."""
+        if evaluation:
+            return await self._settled(panel, items, step, PLAIN, evaluation=True)
+        news = {} if self.versions is None else self.versions.news()
+        batch = await self._settled(panel, items, step, self.options, [self.totals], news)
+        if self.versions is not None:
+            self.versions.saw(batch)
+        return batch
+
+    async def _settled(
+        self,
+        panel: Panel,
+        items: Sequence[Item | Unreadable],
+        step: int | None,
+        options: Options,
+        totals: Sequence[Tally] = (),
+        news: Mapping[str, float] | None = None,
+        *,
+        evaluation: bool = False,
+    ) -> Batch:
         found = await self._grading.of(panel, items, step, evaluation=evaluation)
-        options = PLAIN if evaluation else self.options
         graded, groups = settled(items, found, self._worth, options, step or 0)
         tally = Tally()
-        tallied([tally] if evaluation else [tally, self.totals], graded, groups, self._worth)
-        if self.versions is None or evaluation:
-            return Batch(graded, tally, step or 0)
-        batch = Batch(graded, tally, step or 0, self.versions.news())
-        self.versions.saw(batch)
-        return batch
+        tallied([tally, *totals], graded, groups, self._worth)
+        return Batch(graded, tally, step or 0, news or {})
 
     def _worth(self, rubric: Rubric, verdicts: Sequence[Verdict]) -> float | None:
         return guaranteed(RULES[self.rule], rubric, verdicts, self.floor)
