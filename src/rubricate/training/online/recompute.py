@@ -73,16 +73,14 @@ def recompute(
         step=step,
     )
     by_place = dict(zip(rest, (_again(one) for one in asked.graded), strict=True))
-    pairs = [
-        by_place[at] if at in by_place else known[key] for at, key in enumerate(read) if key or at in by_place
-    ]
+    pairs = [known[key] if key in known else by_place[at] for at, key in enumerate(read)]
     return _settled(online, [item for item, _ in pairs], [found for _, found in pairs], step)
 
 
-def _key(prompt: Any, completion: Any, max_chars: int) -> tuple[str, str] | None:
-    """Prompt key and text of a completion; None where one of them cannot be read."""
+def _key(prompt: Any, completion: Any, max_chars: int) -> tuple[str, str]:
+    """Prompt key and text of a completion; empty where one of them cannot be read."""
     asked, said = prompt_of(prompt, max_chars), completion_of(completion, max_chars)
-    return None if isinstance(asked, Unreadable) or isinstance(said, Unreadable) else (asked.key, said)
+    return ("", "") if isinstance(asked, Unreadable) or isinstance(said, Unreadable) else (asked.key, said)
 
 
 def _again(one: Graded) -> tuple[Item | Unreadable, Found]:
