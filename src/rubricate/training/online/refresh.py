@@ -9,10 +9,11 @@ criteria come back, and the versions are ours (docs/decisions/0025-online-rubric
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from rubricate.domain.judgement import Verdict
 from rubricate.errors import AccountError, ChatError, SettingsError
 from rubricate.rewards.panel import Panel
 from rubricate.rewards.reward import RubricReward
@@ -118,13 +119,15 @@ async def _version(
 
 def _groups(online: OnlineRubrics, met: Met, step: int) -> Sequence[Group]:
     found = []
-    for group in online.groups(met.prompt.key, step):
-        rubric = online.numbered(met.prompt.key, group.version)
-        assert rubric is not None, "what was graded on was written down"
-        names = [criterion.text for criterion in rubric.criteria]
-        texts = tuple(row.text for row in group.rows)
-        said = tuple(dict(zip(names, row.said, strict=True)) for row in group.rows)
-        found.append(Group(group.step, texts, said))
+    for parts in online.groups(met.prompt.key, step):
+        texts, said = list[str](), list[Mapping[str, Verdict]]()
+        for part in parts:
+            rubric = online.numbered(met.prompt.key, part.version)
+            assert rubric is not None, "what was graded on was written down"
+            names = [criterion.text for criterion in rubric.criteria]
+            texts += [row.text for row in part.rows]
+            said += [dict(zip(names, row.said, strict=True)) for row in part.rows]
+        found.append(Group(parts[0].step, tuple(texts), tuple(said)))
     return found
 
 

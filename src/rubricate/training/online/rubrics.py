@@ -16,7 +16,7 @@ from rubricate.errors import DataError, RunError, SettingsError
 from rubricate.rewards.batch.graded import Batch
 from rubricate.rewards.batch.versions import Seen
 from rubricate.rewards.options import Options
-from rubricate.training.online.files.graded import GradedLog, Kept
+from rubricate.training.online.files.graded import GradedLog, Kept, Placed
 from rubricate.training.online.files.lines import Hold, Lines
 from rubricate.training.online.files.records import (
     FORMAT,
@@ -180,7 +180,7 @@ class OnlineRubrics:
     def version(self, key: str, step: int | None = None) -> Version | None:
         """What the last refresh up to a step (None: now) made of the rubric of a prompt, by prompt key; None
         while it is as it began."""
-        live = [each for each in self._versions.get(key, ()) if self._is_live(each)]
+        live = [each for each in self._versions.get(key, ()) if self._is_live(each.step, each.life)]
         fit = [each for each in live if step is None or each.step <= step]
         return self._version_at(fit[-1].at) if fit else None
 
@@ -201,25 +201,22 @@ class OnlineRubrics:
         return [
             self._version_at(each.at)
             for each in self._versions.get(key, ())
-            if self._is_live(each) and (step is None or each.step <= step)
+            if self._is_live(each.step, each.life) and (step is None or each.step <= step)
         ]
 
     def is_refreshed(self, step: int) -> bool:
         """Whether the refresh of a step was done in this life of the training."""
-        return any(
-            done == step and all(done <= back for back in self.resumes[life:])
-            for done, life in self._refreshed
-        )
+        return any(done == step and self._is_live(done, life) for done, life in self._refreshed)
 
-    def groups(self, key: str, before: int) -> list[Group]:
+    def groups(self, key: str, before: int) -> list[list[Group]]:
         """The latest groups of a prompt that were graded before a step in this life, oldest first: as many
-        as the rules look at."""
-        places = [
-            place
-            for place in self.graded.groups(key)
-            if place.step < before and self.was_in_this_life(place.step, place.life)
-        ]
-        return [self.graded.group(place) for place in places[-self.rules.groups :]]
+        as the rules look at. A group is all of one step, for trainers share it among processes."""
+        by_step: dict[int, list[Placed]] = defaultdict(list)
+        for place in self.graded.groups(key):
+            if place.step < before and self.was_in_this_life(place.step, place.life):
+                by_step[place.step].append(place)
+        latest = list(by_step.values())[-self.rules.groups :]
+        return [[self.graded.group(place) for place in places] for places in latest]
 
     def batches(self, step: int) -> list[Kept]:
         """Where the batches of a step stand, of this life."""
@@ -259,9 +256,9 @@ class OnlineRubrics:
             return
         self.look()
         self.graded.look()
-        last = self.graded.last_step
-        later = any(done > step for done, _ in self._refreshed)
-        if not later and (last is None or last < step):
+        if not any(self.batches(done) for done in self.graded.steps if done >= step) and not any(
+            done > step and self._is_live(done, life) for done, life in self._refreshed
+        ):
             return
         hold = self.holding()
         try:
@@ -298,8 +295,9 @@ class OnlineRubrics:
         """Lets go of files; the next batch takes them again."""
         self.graded.close()
 
-    def _is_live(self, each: _At) -> bool:
-        return all(each.step <= back for back in self.resumes[each.life :])
+    def _is_live(self, step: int, life: int) -> bool:
+        """Whether what counts from a step on, made in some life, was not undone by going back."""
+        return all(step <= back for back in self.resumes[life:])
 
     def _read(self, at: int) -> Version:
         line = self._lines.at(at)

@@ -77,9 +77,9 @@ class GradedLog:
         return sorted(self._met)
 
     @property
-    def last_step(self) -> int | None:
-        """The latest step at which something was graded, in any life."""
-        return max(self._batches, default=None)
+    def steps(self) -> list[int]:
+        """The steps at which something was graded, in any life, in order."""
+        return sorted(self._batches)
 
     def met(self, key: str) -> Met | None:
         """A prompt with the rubric that it began with."""
@@ -106,7 +106,7 @@ class GradedLog:
 
     def latest(self) -> Iterator[Placed]:
         """The groups of all prompts, of all lives, the latest step first."""
-        for step in sorted(self._batches, reverse=True):
+        for step in reversed(self.steps):
             for kept in reversed(self.batches(step)):
                 yield from reversed(kept.groups)
 

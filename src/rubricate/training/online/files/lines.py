@@ -48,7 +48,7 @@ class Lines(Generic[Line]):
         """
         try:
             file = self.path.open("rb")
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return
         with file:
             file.seek(self._read_to)
