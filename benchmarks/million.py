@@ -184,7 +184,7 @@ def tokens_a_call(given: argparse.Namespace) -> tuple[dict[str, tuple[float, flo
     from rubricate.llm.prices import known_prices
     from rubricate.runs.plan import plan
     from rubricate.settings.loading import load_settings
-    from rubricate.settings.opening import shape_of
+    from rubricate.settings.terms import shape_of
 
     prompt = Prompt.of_text("q" * given.prompt_characters)
     responses = tuple(

@@ -82,7 +82,7 @@ async def graded(base_url: str, n_calls: int, concurrency: int, client: str) -> 
     from rubricate.llm.endpoint import Endpoint
     from rubricate.llm.ledger import LedgerDialects
     from rubricate.llm.prices import known_prices
-    from rubricate.llm.sqlite import SqliteLedger
+    from rubricate.llm.sqlite.ledger import SqliteLedger
     from rubricate.settings.loading import load_settings
     from rubricate.settings.wiring import OwnLimits, Wiring
     from rubricate.steps.asking import Manner

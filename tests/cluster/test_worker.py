@@ -13,7 +13,7 @@ from rubricate.cluster.worker import MONEY, Worker
 from rubricate.domain.conversation import Pool, Prompt, Response
 from rubricate.errors import DataError, RunError, RunStopped, SettingsError
 from rubricate.settings.loading import load_settings
-from rubricate.settings.opening import identity_of, prices_of
+from rubricate.settings.terms import identity_of, prices_of
 from tests.actor import a_text, play
 from tests.fake_server import FakeServer
 from tests.served import KEY

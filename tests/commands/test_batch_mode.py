@@ -20,7 +20,7 @@ from rubricate.errors import SettingsError
 from rubricate.llm.batches.chat import Pending
 from rubricate.runs.plan import turnarounds
 from rubricate.settings.loading import load_settings
-from rubricate.settings.opening import default_in_flight, shape_of
+from rubricate.settings.terms import default_in_flight, shape_of
 from rubricate.world.dials import dials_of
 from rubricate.world.server import WorldServer
 from rubricate.world.world import World

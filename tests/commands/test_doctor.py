@@ -15,7 +15,7 @@ from rich.console import Console
 
 from rubricate.commands.doctor import disk_finding, examine
 from rubricate.commands.session import in_loop
-from rubricate.llm.sqlite import SqliteLedger
+from rubricate.llm.sqlite.ledger import SqliteLedger
 from tests.fake_server import FakeServer, Raw, completion, error_body
 from tests.served import Served
 

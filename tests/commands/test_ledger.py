@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from rubricate.settings.casting import key_names
 from rubricate.settings.loading import load_settings
-from rubricate.settings.opening import _key_names
 from tests.postgres_server import PASSWORD, PostgresServer, database, postgres_server
 from tests.served import QUICK, Served, command, results, rows, tree, write_pool
 
@@ -230,7 +230,7 @@ class TestSecrets:
 
     def test_local_servers_never_see_it(self):
         """What a server that we start inherits is without these variables."""
-        assert {"PGPASSWORD", "RUBRICATE_LEDGER"} <= set(_key_names(load_settings("iterative")))
+        assert {"PGPASSWORD", "RUBRICATE_LEDGER"} <= set(key_names(load_settings("iterative")))
 
     @pytest.mark.parametrize("secret", ["a'b", 'a"b', "a,b", "a=b", "a b", "(a){c}", "a\\b", "a%40b%2F"])
     def test_any_sign_may_stand_in_a_password(self, secret):

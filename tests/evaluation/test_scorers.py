@@ -23,6 +23,7 @@ from rubricate.evaluation.scorers.floors import Longer, Random, better_generator
 from rubricate.evaluation.scorers.graders import JudgeComparer, RubricScorer
 from rubricate.evaluation.scorers.marks import Item, Mark, Scorer, duel_key, marks_of, preferences_of
 from rubricate.evaluation.scorers.servers import ServerScorer
+from rubricate.reward_model.texts import encoded
 from rubricate.runs.rubric_files import RubricFile
 from tests.builders import a_prompt, a_rubric, marks
 
@@ -372,7 +373,9 @@ class TestCheckpoints:
     def test_a_chat_template_is_used(self, checkpoint):
         template = "{% for m in messages %}{{ m['role'][0] }} {{ m['content'] }} {% endfor %}"
         scorer = checkpoint_scorer(checkpoint(template=template))
-        assert scorer._text(Item(PROMPT, "b")) == f"u {PROMPT.text} a b "
+        said = encoded(scorer.model.tokenizer, scorer.model.form, PROMPT, "b").ids
+        assert scorer.model.tokenizer.decode(said[-2:]) == "a b"
+        assert scored(scorer, "b") != scored(checkpoint_scorer(checkpoint()), "b")
 
     def test_long_texts_are_cut_from_the_left_and_counted(self, checkpoint):
         """The response stays: what differs only before the cut scores the same."""

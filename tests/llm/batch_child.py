@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rubricate.llm.ledger import LedgerChat
 from rubricate.llm.retry import RetryChat
-from rubricate.llm.sqlite import SqliteLedger
+from rubricate.llm.sqlite.ledger import SqliteLedger
 from tests.batch_server import asked, by_batch
 
 

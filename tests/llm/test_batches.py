@@ -28,7 +28,7 @@ from rubricate.llm.chat import Reply, Request, Schema
 from rubricate.llm.endpoint import Endpoint
 from rubricate.llm.ledger import LedgerChat
 from rubricate.llm.retry import RetryChat
-from rubricate.llm.sqlite import SqliteLedger
+from rubricate.llm.sqlite.ledger import SqliteLedger
 from rubricate.world.batches import Answer
 from tests.batch_server import NO_ANSWER, BatchServer, asked, by_batch, until
 from tests.fake_server import completion

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rubricate.errors import SettingsError
-from rubricate.llm.engines import (
+from rubricate.llm.local.engines import (
     LlamaCppSettings,
     VllmSettings,
     child_environment,
@@ -20,7 +20,7 @@ from rubricate.llm.engines import (
     runs_without_gpu,
     vllm_command,
 )
-from rubricate.llm.gpus import GpuShare, gpu_shares, visible_gpus
+from rubricate.llm.local.gpus import GpuShare, gpu_shares, visible_gpus
 
 MODEL = "Qwen/Qwen3-8B"
 

@@ -15,7 +15,7 @@ from rubricate.errors import BadRequest, ChatError, RunError, Unavailable
 from rubricate.llm.chat import Reply, Request, Usage
 from rubricate.llm.ledger import LedgerChat
 from rubricate.llm.scripted import ScriptedChat
-from rubricate.llm.sqlite import SqliteLedger
+from rubricate.llm.sqlite.ledger import SqliteLedger
 from rubricate.llm.store import Place, open_ledger
 
 _examples = itertools.count()

@@ -28,9 +28,8 @@ import pytest
 from rubricate.domain.conversation import Message
 from rubricate.errors import RunError, RunStopped, SettingsError
 from rubricate.llm.chat import Request
-from rubricate.llm.process import Child, reserved_port
-from rubricate.llm.scripted import ScriptedChat
-from rubricate.llm.servers import (
+from rubricate.llm.local.process import Child, reserved_port
+from rubricate.llm.local.servers import (
     LlamaCppSettings,
     ServedChat,
     Server,
@@ -39,6 +38,7 @@ from rubricate.llm.servers import (
     serve,
     serve_roles,
 )
+from rubricate.llm.scripted import ScriptedChat
 
 HERE = Path(__file__).parent
 DEADLINE_S = 20.0
@@ -379,7 +379,7 @@ PARENT = textwrap.dedent(
     """
     import asyncio, os, signal, sys
     from pathlib import Path
-    from rubricate.llm.servers import VllmSettings, serve
+    from rubricate.llm.local.servers import VllmSettings, serve
 
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever runs the tests under nohup ignores it
 

@@ -19,8 +19,8 @@ from rubricate.errors import DataError, RunError
 from rubricate.llm.chat import Reply
 from rubricate.llm.dialect import Dialect
 from rubricate.llm.ledger import LedgerDialects
-from rubricate.llm.sqlite import SqliteLedger
-from rubricate.llm.sqlite_file import Batch, SqliteFile
+from rubricate.llm.sqlite.file import Batch, SqliteFile
+from rubricate.llm.sqlite.ledger import SqliteLedger
 
 
 def a_key(*parts: object) -> str:

@@ -68,7 +68,7 @@ def _run(order: dict[str, Any]) -> None:
 
 
 def _die_at(n: int, cwd: str) -> None:
-    from rubricate.llm import sqlite_file
+    from rubricate.llm.sqlite import file as sqlite_file
 
     count = itertools.count(1)
 

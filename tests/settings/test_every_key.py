@@ -14,11 +14,12 @@ import pytest
 from rubricate.cluster.joining import address_of, site_of
 from rubricate.commands.run import Order, settings_for
 from rubricate.errors import RubricateError, SettingsError
-from rubricate.llm.engines import VllmSettings
-from rubricate.llm.servers import serve_roles
+from rubricate.llm.local.engines import VllmSettings
+from rubricate.llm.local.servers import serve_roles
+from rubricate.settings.casting import tenants_of
 from rubricate.settings.loading import known_keys, load_settings
-from rubricate.settings.opening import _tenants, identity_of, rules_of
 from rubricate.settings.schema import Settings
+from rubricate.settings.terms import identity_of, rules_of
 from tests.served import Served, rows, run_here, write_pool
 
 
@@ -74,7 +75,7 @@ def test_every_key_is_read(desk, read, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     for backend in ("vllm", "llamacpp"):
         both = [f"models.{role}_backend={backend}" for role in ("proposer", "verifier")]
-        tenants = _tenants(load_settings("iterative", [*overrides, *both]))
+        tenants = tenants_of(load_settings("iterative", [*overrides, *both]))
         with pytest.raises(RubricateError, match="ended"):
             asyncio.run(_served(tenants, desk.path))
     one = {"Alive": True, "NodeManagerAddress": "10.0.0.1", "Resources": {"CPU": 4.0}}

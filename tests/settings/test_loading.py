@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from rubricate.errors import DataError, SettingsError
-from rubricate.settings import opening
+from rubricate.settings import terms
 from rubricate.settings.loading import known_keys, load_settings, settings_of_file, yaml_of
 from rubricate.settings.schema import Settings
 
@@ -206,8 +206,8 @@ def test_the_wording_of_our_prompts_is_part_of_what_a_run_is(monkeypatch: pytest
     """A record that was made with other prompts is not taken for a finished one; speed and place of a run are
     no part of what it is."""
     settings = load_settings("iterative")
-    before = opening.identity_of(settings)
-    assert opening.identity_of(load_settings("iterative", ["api.workers=3", "ledger=x.sqlite"])) == before
-    assert opening.identity_of(load_settings("iterative", ["gate.enabled=false"])) != before
-    monkeypatch.setattr(opening, "template", lambda step: f"another wording to {step}")
-    assert opening.identity_of(settings) != before
+    before = terms.identity_of(settings)
+    assert terms.identity_of(load_settings("iterative", ["api.workers=3", "ledger=x.sqlite"])) == before
+    assert terms.identity_of(load_settings("iterative", ["gate.enabled=false"])) != before
+    monkeypatch.setattr(terms, "template", lambda step: f"another wording to {step}")
+    assert terms.identity_of(settings) != before

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from rubricate.errors import SettingsError
+from rubricate.settings.casting import role_access
 from rubricate.settings.loading import load_settings
-from rubricate.settings.opening import role_access
 from rubricate.settings.secrets import access, environment
 from tests.served import KEY, Served, rows, run_here, write_pool
 

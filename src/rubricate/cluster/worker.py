@@ -34,7 +34,8 @@ from rubricate.llm.chat import Chat
 from rubricate.llm.leases import Desk, Done, LeasedChat, Want
 from rubricate.llm.store import Place
 from rubricate.runs.pipeline import finish
-from rubricate.settings.opening import Opened, identity_of, opened
+from rubricate.settings.opening import Opened, opened
+from rubricate.settings.terms import identity_of
 
 MONEY = "the budget"
 """The line of the limit that all endpoints share. No endpoint is called so."""

@@ -32,16 +32,12 @@ from rubricate.llm.prices import Prices
 from rubricate.report.agreement import CSV_HEADER, account_lines, csv_rows
 from rubricate.report.reliability import reliability
 from rubricate.runs.writing import replacing, writing
+from rubricate.settings.casting import local_models, manner_of, offline_grader
 from rubricate.settings.loading import load_settings
-from rubricate.settings.opening import (
-    local_models,
-    manner_of,
-    offline_grader,
-    prices_of,
-)
 from rubricate.settings.roles import opened_roles
 from rubricate.settings.schema import OFFLINE, Settings
 from rubricate.settings.secrets import environment
+from rubricate.settings.terms import prices_of
 from rubricate.steps.crew import CheckedGrader, CountedGrader, ModelGrader
 from rubricate.steps.roles import Grader
 

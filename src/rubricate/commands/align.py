@@ -31,7 +31,7 @@ from rubricate.llm.draws import LaterDraw
 from rubricate.report import words
 from rubricate.runs.rows import rows_of
 from rubricate.runs.rubric_files import RubricFile, read_rubrics
-from rubricate.settings.opening import manner_of
+from rubricate.settings.casting import manner_of
 from rubricate.settings.roles import Roles, opened_roles
 from rubricate.settings.schema import OFFLINE, Settings
 from rubricate.settings.secrets import environment

@@ -18,15 +18,9 @@ from rubricate.errors import SettingsError
 from rubricate.llm.store import Place
 from rubricate.runs.folder import RunFolder
 from rubricate.runs.rubric_files import RubricFile
-from rubricate.settings.opening import (
-    budget_of,
-    identity_of,
-    ledger_place,
-    prices_of,
-    prompts_in_flight,
-    variables_of,
-)
+from rubricate.settings.casting import variables_of
 from rubricate.settings.schema import Settings
+from rubricate.settings.terms import budget_of, identity_of, ledger_place, prices_of, prompts_in_flight
 from rubricate.settings.wiring import OwnLimits
 
 

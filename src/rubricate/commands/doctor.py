@@ -21,25 +21,18 @@ from rubricate.commands.session import Interrupted, in_loop
 from rubricate.errors import RubricateError, SettingsError
 from rubricate.llm.budget import Budget
 from rubricate.llm.endpoint import Endpoint
-from rubricate.llm.engines import VLLM_PORT, VllmSettings, llama_command, runs_without_gpu, vllm_command
-from rubricate.llm.gpus import GpuShare, gpu_shares, visible_gpus
 from rubricate.llm.inspection import Finding, Question, inspect
+from rubricate.llm.local.engines import VLLM_PORT, VllmSettings, llama_command, runs_without_gpu, vllm_command
+from rubricate.llm.local.gpus import GpuShare, gpu_shares, visible_gpus
+from rubricate.llm.local.servers import must_be_installed
 from rubricate.llm.postgres.address import Address
 from rubricate.llm.postgres.survey import survey
-from rubricate.llm.servers import must_be_installed
-from rubricate.llm.sqlite_file import SqliteFile
+from rubricate.llm.sqlite.file import SqliteFile
+from rubricate.settings.casting import asked_models, local_models, role_access, role_models
 from rubricate.settings.loading import load_settings
-from rubricate.settings.opening import (
-    asked_models,
-    ledger_place,
-    local_models,
-    pinned,
-    prices_of,
-    role_access,
-    role_models,
-)
 from rubricate.settings.schema import OFFLINE, Settings
 from rubricate.settings.secrets import environment
+from rubricate.settings.terms import ledger_place, pinned, prices_of
 
 _ENDPOINT_S = 20.0  # for all questions to one endpoint and model
 _CALL_S = 10.0

@@ -26,8 +26,8 @@ from rubricate.evaluation.kinds.sorting import CueSorter, ModelSorter, Sorted, S
 from rubricate.evaluation.kinds.tail import TAIL, change_of, graded_changes, recorded, tail_of
 from rubricate.report.kinds import kinds_csv, print_kinds
 from rubricate.runs.folder import CONFIG, RunFolder
+from rubricate.settings.casting import manner_of
 from rubricate.settings.loading import settings_of_file
-from rubricate.settings.opening import manner_of
 from rubricate.settings.roles import Roles, opened_roles
 from rubricate.settings.schema import Settings
 from rubricate.settings.secrets import environment

@@ -12,8 +12,9 @@ from rich.table import Table
 from rubricate.commands.run import Order, initial_of, intake_of, settings_for
 from rubricate.domain.record import Spend, Step
 from rubricate.runs.plan import ASSUMED, plan, turnarounds
-from rubricate.settings.opening import asked_models, batch_steps, prices_of, shape_of
+from rubricate.settings.casting import asked_models
 from rubricate.settings.schema import OFFLINE, Settings
+from rubricate.settings.terms import batch_steps, prices_of, shape_of
 
 
 def show_plan(order: Order, console: Console, *, as_json: bool = False) -> int:

@@ -32,7 +32,7 @@ from rubricate.evaluation.scorers.graders import RubricScorer
 from rubricate.evaluation.scorers.marks import Item
 from rubricate.report import words
 from rubricate.runs.rubric_files import read_rubrics
-from rubricate.settings.opening import manner_of
+from rubricate.settings.casting import manner_of
 from rubricate.settings.roles import Roles
 from rubricate.steps.asking import gathered
 from rubricate.steps.rewrite import PARAPHRASE, TRANSLATE, rewrite

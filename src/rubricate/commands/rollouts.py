@@ -22,9 +22,9 @@ from rubricate.runs.earlier import Earlier, read_existing
 from rubricate.runs.intake import Messages, read_prompts
 from rubricate.runs.rollouts import PAPER_MODELS, Counts, models_of, roll_out
 from rubricate.settings.loading import load_settings
-from rubricate.settings.opening import ledger_place, pinned
 from rubricate.settings.schema import Api
 from rubricate.settings.secrets import access, environment, ledger_of
+from rubricate.settings.terms import ledger_place, pinned
 from rubricate.settings.wiring import OwnLimits, Wiring
 from rubricate.steps.sample import Sampling
 

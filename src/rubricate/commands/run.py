@@ -32,9 +32,10 @@ from rubricate.runs.summary import Summary, summarize, summary_json
 from rubricate.runs.writing import replacing, writing
 from rubricate.samples import SAMPLE, sample_pool
 from rubricate.settings.loading import load_settings, settings_of_file, yaml_of
-from rubricate.settings.opening import Opened, check_reach, identity_of, ledger_place, opened, pinned
+from rubricate.settings.opening import Opened, check_reach, opened
 from rubricate.settings.schema import Settings
 from rubricate.settings.secrets import environment
+from rubricate.settings.terms import identity_of, ledger_place, pinned
 
 OUTPUTS = Path("workflow_outs")
 _FIXED = ("files.responses_file", "workflow.sample_size", "workflow.initial_responses_per_prompt")

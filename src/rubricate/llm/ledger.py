@@ -1,8 +1,7 @@
 """The memory of everything that was paid for: the storage seam, and the chat that never pays twice.
 
 A ledger holds replies by the key of their request, verdicts by the key of what they are about, and small
-facts such as the dialects of endpoints. llm/sqlite.py keeps one in a file; another store stands behind the
-same seam.
+facts such as the dialects of endpoints. llm/sqlite keeps one in a file, llm/postgres in a database.
 """
 
 from __future__ import annotations

@@ -176,7 +176,7 @@ def _sum(before: tuple[int, int], n_new: int, n: int) -> tuple[int, int]:
 def open_shelf(place: Place, *, make: bool = False) -> AbstractAsyncContextManager[Shelf]:
     """The ledger at a place as a shelf. `make`: it is made when it is not there, and else a `DataError`."""
     if isinstance(place.at, Path):
-        from rubricate.llm.sqlite_shelf import SqliteShelf
+        from rubricate.llm.sqlite.shelf import SqliteShelf
 
         if not make and not place.at.exists():
             raise DataError(place.at, "there is no such ledger")

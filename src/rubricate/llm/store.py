@@ -91,6 +91,6 @@ def open_ledger(place: Place) -> AbstractAsyncContextManager[Ledger]:
         from rubricate.llm.postgres.ledger import PostgresLedger
 
         return PostgresLedger(place.at)
-    from rubricate.llm.sqlite import SqliteLedger
+    from rubricate.llm.sqlite.ledger import SqliteLedger
 
     return SqliteLedger(place.at)

@@ -13,17 +13,18 @@ from rubricate.domain.guarantee import guaranteed
 from rubricate.domain.judgement import Verdict
 from rubricate.domain.rubric import Rubric
 from rubricate.domain.scoring import COVERAGE_FLOOR
-from rubricate.errors import DataError, SettingsError
+from rubricate.errors import SettingsError
 from rubricate.rewards.batch.graded import Batch
 from rubricate.rewards.batch.grading import Grading, Item
-from rubricate.rewards.batch.rubrics import BATCH, Given, NoRubrics, Rubrics, Unseen, only_rubrics
+from rubricate.rewards.batch.rubrics import Given, NoRubrics, Rubrics, Unseen, only_rubrics
 from rubricate.rewards.batch.settling import settled, tallied
-from rubricate.rewards.batch.texts import MAX_CHARS, Unreadable, completion_of, prompt_of
+from rubricate.rewards.batch.texts import MAX_CHARS, Unreadable, completion_of, must_match, prompt_of
 from rubricate.rewards.batch.versions import Versions
 from rubricate.rewards.door import Door
 from rubricate.rewards.measures.tally import Tally
 from rubricate.rewards.options import Options
 from rubricate.rewards.panel import Panel
+from rubricate.rewards.preferring import preferred
 from rubricate.steps.crew import RecallingGrader
 
 Result = TypeVar("Result")
@@ -165,11 +166,7 @@ class RubricReward:
         Raises:
             DataError: as `grade`; also when a pair is none.
         """
-        if any(len(pair) != 2 for pair in pairs) or len(pairs) != len(prompts):
-            raise DataError(BATCH, f"{len(prompts)} prompts need as many pairs of completions")
-        twice = [prompt for prompt in prompts for _ in range(2)]
-        scores = self.grade(twice, [text for pair in pairs for text in pair], evaluation=True).scores
-        return [_better(*scores[at : at + 2]) for at in range(0, len(scores), 2)]
+        return preferred(self, prompts, pairs)
 
     def inside(self, work: Callable[[Panel, RecallingGrader], Coroutine[Any, Any, Result]]) -> Result:
         """What work gives that asks the same panel, on the reward's own loop, waited for; the grader that it
@@ -201,19 +198,7 @@ class RubricReward:
         evaluation: bool,
     ) -> tuple[list[Item | Unreadable], int | None]:
         """The batch, read; in the thread of whoever calls, so that mistakes are told there."""
-        for name, values in (("prompts", prompts), ("completions", completions), ("rubrics", column or [])):
-            if isinstance(values, str | bytes) or not isinstance(values, Sequence):
-                raise DataError(
-                    BATCH, f"{name} are a list with one entry for each completion, not {_kind(values)}"
-                )
-        if len(prompts) != len(completions):
-            raise DataError(
-                BATCH, f"{len(prompts)} prompts and {len(completions)} completions: give one for each"
-            )
-        if column is not None and len(column) != len(completions):
-            raise DataError(
-                BATCH, f"{len(column)} rubrics for {len(completions)} completions: give one for each"
-            )
+        must_match(prompts, completions, column)
         if not evaluation:
             step = self._steps if step is None else step
             self._steps = step + 1
@@ -262,13 +247,3 @@ class RubricReward:
 
     def _worth(self, rubric: Rubric, verdicts: Sequence[Verdict]) -> float | None:
         return guaranteed(RULES[self.rule], rubric, verdicts, self.floor)
-
-
-def _better(first: float | None, second: float | None) -> int:
-    if first is None or second is None or first == second:
-        return -1
-    return 0 if first > second else 1
-
-
-def _kind(value: object) -> str:
-    return "a single text" if isinstance(value, str | bytes) else type(value).__name__

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from rubricate.roof.app import AsJson, ConfigDir, ConfigName, MaxCalls, MaxCost, Overrides, app, console
-from rubricate.roof.bench import (
+from rubricate.roof.scoring import (
     BatchSize,
     CsvFile,
     Format,
@@ -18,10 +18,8 @@ from rubricate.roof.bench import (
     MaxLength,
     Rubrics,
     limits,
+    ordered,
 )
-
-if TYPE_CHECKING:
-    from rubricate.commands.scoring import ScorerOrder
 
 JudgeModel = Annotated[
     str | None, typer.Option("--judge", help="The model that judges; without, gate.judge of the settings.")
@@ -41,32 +39,6 @@ FailUnder = Annotated[
     list[str] | None,
     typer.Option("--fail-under", help="Exit with 1 unless this holds; METRIC.low is the interval's end."),
 ]
-
-
-def _settings(
-    overrides: list[str] | None,
-    config_name: str,
-    config_dir: Path | None,
-    max_cost: float | None,
-    max_calls: int | None,
-    rubrics: str | None = None,
-    http_body: str = "full",
-    http_key_env: str | None = None,
-    batch_size: int | None = None,
-    max_length: int | None = None,
-) -> ScorerOrder:
-    from rubricate.commands.scoring import ScorerOrder
-
-    return ScorerOrder(
-        config_name=config_name,
-        overrides=(*(overrides or ()), *limits(max_cost, max_calls)),
-        config_dir=config_dir,
-        rubrics=rubrics,
-        http_body=http_body,
-        http_key_env=http_key_env,
-        batch_size=batch_size,
-        max_length=max_length,
-    )
 
 
 @app.command()
@@ -111,17 +83,17 @@ def compare(
     from rubricate.commands.compare import Asking, CompareOrder
     from rubricate.commands.compare import compare as decide
 
-    settings = _settings(
+    settings = ordered(
         overrides,
         config_name,
         config_dir,
         max_cost,
         max_calls,
-        rubrics,
-        http_body,
-        http_key_env,
-        batch_size,
-        max_length,
+        rubrics=rubrics,
+        http_body=http_body,
+        http_key_env=http_key_env,
+        batch_size=batch_size,
+        max_length=max_length,
     )
     return decide(
         CompareOrder(
@@ -175,17 +147,17 @@ def winrate(
     from rubricate.commands.winrate import WinRateOrder
     from rubricate.commands.winrate import winrate as measure
 
-    settings = _settings(
+    settings = ordered(
         overrides,
         config_name,
         config_dir,
         max_cost,
         max_calls,
-        rubrics,
-        http_body,
-        http_key_env,
-        batch_size,
-        max_length,
+        rubrics=rubrics,
+        http_body=http_body,
+        http_key_env=http_key_env,
+        batch_size=batch_size,
+        max_length=max_length,
     )
     return measure(
         WinRateOrder(
@@ -235,7 +207,7 @@ def align(
     order = AlignOrder(
         source=source,
         preferences=preferences,
-        settings=_settings(overrides, config_name, config_dir, max_cost, max_calls),
+        settings=ordered(overrides, config_name, config_dir, max_cost, max_calls),
         responses=responses,
         draws=draws,
         json=json_file,

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from rubricate.roof.app import AsJson, ConfigDir, ConfigName, MaxCalls, MaxCost, Overrides, app, console
-from rubricate.roof.bench import (
+from rubricate.roof.scoring import (
     BatchSize,
     CsvFile,
     Format,
@@ -16,7 +16,7 @@ from rubricate.roof.bench import (
     JsonFile,
     MaxLength,
     ScorerName,
-    limits,
+    ordered,
 )
 
 
@@ -71,15 +71,16 @@ def redteam(
     gain."""
     from rubricate.commands.redteam import RedteamOrder
     from rubricate.commands.redteam import redteam as attack
-    from rubricate.commands.scoring import ScorerOrder
 
     order = RedteamOrder(
         source=source,
-        scorer=ScorerOrder(
+        scorer=ordered(
+            overrides,
+            config_name,
+            config_dir,
+            max_cost,
+            max_calls,
             scorer=scorer,
-            config_name=config_name,
-            overrides=(*(overrides or ()), *limits(max_cost, max_calls)),
-            config_dir=config_dir,
             rubrics=rubrics,
             http_body=http_body,
             http_key_env=http_key_env,

@@ -1,7 +1,8 @@
-"""Settings -> a reward for a trainer: its grader, its proposer, its ledger, its rubrics."""
+"""Settings -> a reward for a trainer: a rubric with its grader, proposer and ledger, or a learned model."""
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -11,11 +12,15 @@ from typing import Any
 
 from rubricate.domain.rubric import Rubric
 from rubricate.errors import SettingsError
+from rubricate.reward_model import scoring
 from rubricate.rewards.batch.rubrics import Unseen
+from rubricate.rewards.batch.texts import MAX_CHARS
 from rubricate.rewards.batch.versions import Versions
+from rubricate.rewards.learned import LearnedReward
 from rubricate.rewards.options import Options
 from rubricate.rewards.panel import Panel
 from rubricate.rewards.reward import RubricReward
+from rubricate.rewards.seam import Reward
 from rubricate.runs.folder import RUBRICS
 from rubricate.runs.rows import Row
 from rubricate.runs.rubric_files import read_rubrics, rubric_of_row
@@ -23,6 +28,60 @@ from rubricate.settings.loading import load_settings
 from rubricate.settings.roles import opened_roles
 from rubricate.settings.schema import Settings
 from rubricate.settings.secrets import environment
+
+CHECKPOINT = "checkpoint:"
+
+
+def reward_of(spec: str | Path | None = None, overrides: Sequence[str] = (), **options: Any) -> Reward:
+    """The reward that one word names, as commands and servers are told it.
+
+    `checkpoint:PATH` is a learned reward, the model in a folder or of the hub; `options` are those of
+    `learned_reward`, and `overrides` have no use. Anything else are the rubrics of `rubric_reward`, to which
+    `overrides` and `options` go.
+
+    Raises:
+        SettingsError: as the one that it is; an option that it does not have.
+        DataError: the rubrics cannot be read.
+    """
+    if not str(spec).startswith(CHECKPOINT):
+        return rubric_reward(spec, overrides, **options)
+    known = list(inspect.signature(learned_reward).parameters)[1:]
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        raise SettingsError(f"a learned reward has no option {unknown[0]!r}; it has {', '.join(known)}")
+    return learned_reward(str(spec).removeprefix(CHECKPOINT), **options)
+
+
+def learned_reward(
+    model: str | Path,
+    *,
+    squash: bool = False,
+    batch_size: int = 8,
+    max_length: int | None = None,
+    bf16: bool = False,
+    max_chars: int = MAX_CHARS,
+) -> LearnedReward:
+    """The reward that a saved model is: of `rubricate train bt`, or any sequence classifier of one output.
+
+    `squash` puts rewards into (0, 1), see `LearnedReward`; the rest is as in `reward_model.scoring.load`.
+    The model is loaded with the first batch, but a folder without one is told here.
+
+    Raises:
+        SettingsError: `model` is a path, and there is no model.
+    """
+    said, folder = f"{CHECKPOINT}{model}", Path(model).expanduser()
+    is_path = isinstance(model, Path) or folder.exists() or model.startswith((".", "/", "~")) or not model
+    if is_path and not (folder / "config.json").is_file():
+        raise SettingsError(f"{said}: there is no model in that folder: it has no config.json")
+    load = partial(
+        scoring.load,
+        str(folder) if is_path else str(model),
+        batch_size=batch_size,
+        max_length=max_length,
+        bf16=bf16,
+        said=said,
+    )
+    return LearnedReward(load, squash=squash, max_chars=max_chars)
 
 
 def rubric_reward(

@@ -15,21 +15,20 @@ from pathlib import Path
 from rubricate.llm.budget import Budget
 from rubricate.llm.chat import Chat
 from rubricate.llm.endpoint import Endpoint
-from rubricate.llm.server import Server
-from rubricate.llm.servers import serve_roles
+from rubricate.llm.local.server import Server
+from rubricate.llm.local.servers import serve_roles
 from rubricate.llm.store import open_ledger
-from rubricate.settings.opening import (
-    _key_names,
-    _tenants,
-    ledger_place,
+from rubricate.settings.casting import (
+    key_names,
     local_models,
     manner_of,
     offline_grader,
     offline_proposer,
-    prices_of,
     role_access,
+    tenants_of,
 )
 from rubricate.settings.schema import OFFLINE, Settings
+from rubricate.settings.terms import ledger_place, prices_of
 from rubricate.settings.wiring import OwnLimits, Wiring
 from rubricate.steps.crew import CheckedGrader, ModelGrader, ModelJudge, ModelProposer
 from rubricate.steps.roles import Grader, Proposer
@@ -122,9 +121,9 @@ async def opened_roles(
     asked = [*(model for role, model in own.items() if role in roles), *models]
     budget = Budget(prices_of(settings), max_calls=limits.max_calls, max_cost_usd=limits.max_cost_usd)
     budget.check(tuple(dict.fromkeys(model for model in asked if model != OFFLINE)))
-    tenants = [tenant for tenant in _tenants(settings) if tenant.role in roles]
+    tenants = [tenant for tenant in tenants_of(settings) if tenant.role in roles]
     async with AsyncExitStack() as stack:
         servers = await stack.enter_async_context(
-            serve_roles(tenants, SERVERS, secrets=_key_names(settings), say=say)
+            serve_roles(tenants, SERVERS, secrets=key_names(settings), say=say)
         )
         yield Roles(settings, env, budget, stack, servers)

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from rubricate.domain.selection import Policy
-from rubricate.llm.engines import LlamaCppSettings, VllmSettings
+from rubricate.llm.local.engines import LlamaCppSettings, VllmSettings
 from rubricate.llm.store import Place
 from rubricate.llm.wires.wire import Client
 from rubricate.runs.standing import Coverage

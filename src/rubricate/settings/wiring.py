@@ -23,8 +23,8 @@ from rubricate.llm.endpoint import Endpoint
 from rubricate.llm.hedge import HedgedChat
 from rubricate.llm.http import HttpChat
 from rubricate.llm.ledger import Ledger, LedgerChat, LedgerDialects
+from rubricate.llm.local.server import ServedChat, Server
 from rubricate.llm.retry import RetryChat
-from rubricate.llm.server import ServedChat, Server
 from rubricate.llm.throttle import ThrottledChat
 from rubricate.settings.schema import Api, BatchMode
 

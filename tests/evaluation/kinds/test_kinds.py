@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +12,8 @@ from hypothesis import strategies as st
 from rubricate.domain.conversation import Pool, Prompt, Response
 from rubricate.domain.record import PromptRecord, Round, Standing
 from rubricate.domain.rubric import Criterion, Rubric
+from rubricate.evaluation.audit.measures.accuracy import tail_measures
+from rubricate.evaluation.audit.measures.counting import Layout, booked
 from rubricate.evaluation.kinds.refinements import (
     Difference,
     Refinement,
@@ -233,6 +236,18 @@ class TestTail:
         better = dict(zip(keys, (0.9, 0.8, 0.6, 0.1), strict=True))
         assert change_of(tail, scores, better) == pytest.approx(2 / 5)
         assert change_of(tail, {}, better) is None
+
+    @given(st.lists(st.tuples(st.integers(1, 9), st.integers(0, 3)), min_size=8, max_size=24))
+    def test_one_prompt_has_the_accuracy_of_an_audit(self, drawn):
+        """Two roads to one figure: pairs counted here, whole arrays there."""
+        gold = np.array([float(value) for value, _ in drawn])
+        proxy = np.array([float(value) for _, value in drawn])
+        layout, better = Layout(np.array([len(drawn)])), (gold[None, :] > gold[:, None]).mean(axis=1)
+        found = tail_measures(layout, booked(layout, gold, proxy), better, [0.25])["tail_accuracy@25%"]
+        pool = Pool(Prompt.of_text("p"), golds(*gold.tolist()))
+        scores = {one.key: score for one, score in zip(pool.responses, proxy.tolist(), strict=True)}
+        mine = pair_accuracy(tail_of(pool), scores)
+        assert mine == (found.above[0] / found.below[0] if found.below[0] else None)
 
     async def test_graded_under_both_rubrics(self):
         """A proposal that tells the two best apart: from a tie (0) to the right order (1), refused or not."""

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 import msgspec
 
 from rubricate.domain.intervals import Estimate
-from rubricate.evaluation.clustered import share_over
 from rubricate.evaluation.judging.preferences import Judged
+from rubricate.evaluation.totals import share_over
 
 MOST_REASONS = 5
 Count = tuple[float, float]

@@ -11,11 +11,11 @@ import msgspec
 from rubricate.domain.conversation import Prompt, Response
 from rubricate.domain.intervals import Estimate
 from rubricate.errors import DataError
-from rubricate.evaluation.clustered import mean_over
 from rubricate.evaluation.judging.figures import JudgeFigures, judge_figures
 from rubricate.evaluation.judging.length_control import LengthControlled, length_controlled
 from rubricate.evaluation.judging.pairs import Pair
 from rubricate.evaluation.judging.preferences import Judged
+from rubricate.evaluation.totals import mean_over
 from rubricate.runs.intake import entry_of
 from rubricate.runs.rows import rows_of
 

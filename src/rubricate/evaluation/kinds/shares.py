@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import msgspec
 
 from rubricate.domain.intervals import Estimate
-from rubricate.evaluation.clustered import share_over
 from rubricate.evaluation.kinds.refinements import Refinement
 from rubricate.evaluation.kinds.sorting import Sorted
 from rubricate.evaluation.kinds.vocabulary import GROUPS, TYPES
 from rubricate.evaluation.resampling import difference, ratio
+from rubricate.evaluation.totals import share_over
 
 ALL = "all"
 Changes = Mapping[tuple[str, int], float | None]

@@ -34,7 +34,7 @@ def pair_accuracy(tail: Sequence[Response], scores: Scores) -> float | None:
     """The share of pairs of different gold that the scores put in the right order; a tie is wrong.
 
     None where no two golds differ, and where a response has no score: the figure of a part would not be that
-    of the tail. To be unified with the audit's accuracy inside the top c.
+    of the tail. On one prompt that is judged throughout it is the `tail_accuracy@25%` of an audit.
     """
     right = pairs = 0
     for one, two in combinations(tail, 2):

@@ -10,10 +10,10 @@ from typing import Any
 
 from rubricate.errors import SettingsError
 from rubricate.rewards.batch.rubrics import rubric_under
-from rubricate.rewards.reward import RubricReward
+from rubricate.rewards.seam import Reward
 
 
-def rubric_scorer(reward: RubricReward) -> Any:
+def rubric_scorer(reward: Reward) -> Any:
     """The scorer for `Task(scorer=...)`, with mean and standard error.
 
     Evaluates: no option of the reward is on. The rubric stands in the sample's metadata as `rubric`,
@@ -38,6 +38,8 @@ def rubric_scorer(reward: RubricReward) -> Any:
                 return Score.unscored(explanation=one.why, metadata={"criteria": one.vector})
             unmet = [text for text, worth in one.vector.items() if worth is not None and worth < 1]
             said = "Not met: " + "; ".join(unmet) if unmet else "All criteria are met."
+            if one.rubric is None:
+                said = "By a learned model, which names no criteria."
             return Score(
                 value=one.score, answer=one.text, explanation=said, metadata={"criteria": one.vector}
             )

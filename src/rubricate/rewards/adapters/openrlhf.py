@@ -12,8 +12,9 @@ from typing import Any
 
 from rubricate.errors import DataError, SettingsError
 from rubricate.rewards.adapters.singles import must_do_for_singles, number_of
-from rubricate.rewards.batch.rubrics import BATCH, rubric_under
-from rubricate.rewards.reward import RubricReward
+from rubricate.rewards.batch.rubrics import rubric_under
+from rubricate.rewards.batch.texts import BATCH
+from rubricate.rewards.seam import Reward
 
 END_TOKENS = (
     "<|im_end|>",
@@ -27,7 +28,7 @@ END_TOKENS = (
 
 
 def reward_func_of(
-    reward: RubricReward, *, unjudged: float | None = None, end_tokens: Sequence[str] = END_TOKENS
+    reward: Reward, *, unjudged: float | None = None, end_tokens: Sequence[str] = END_TOKENS
 ) -> Callable[..., dict[str, Any]]:
     """The function that OpenRLHF calls; gives tensors.
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from rubricate.errors import RunError, SettingsError
 from rubricate.rewards.batch.graded import Graded
-from rubricate.rewards.reward import RubricReward
+from rubricate.rewards.options import Options
+from rubricate.rewards.seam import Reward
 
 
-def must_do_for_singles(reward: RubricReward, trainer: str) -> None:
+def must_do_for_singles(reward: Reward, trainer: str) -> None:
     """Options that compare completions, or that are drawn for a step, would differ within a group.
 
     Raises:
         SettingsError: one of them is on.
     """
+    options = getattr(reward, "options", Options())
     for name in ("dropout", "reweight"):
-        if getattr(reward.options, name) > 0:
+        if getattr(options, name) > 0:
             raise SettingsError(
                 f"{name} needs the completions of a step together, and {trainer} gives one at a time"
             )

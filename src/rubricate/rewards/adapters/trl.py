@@ -2,7 +2,7 @@
 
 Contract: trl 1.16, `trl/trainer/grpo_trainer.py`, `_calculate_rewards`. A function is called with keywords,
 lists with one entry for each completion; None leaves a completion out of its group. The rubric may stand in a
-column of the dataset (`batch.rubrics.FIELDS`).
+column of the dataset (`batch.rubrics.FIELDS`). A learned reward goes by the same names, in the logs too.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import Any
 from rubricate.rewards.adapters.singles import number_of
 from rubricate.rewards.batch.graded import Batch
 from rubricate.rewards.batch.rubrics import rubric_under
-from rubricate.rewards.reward import RubricReward
+from rubricate.rewards.preferring import preferred
+from rubricate.rewards.seam import Reward
 
 
 class TrlReward:
@@ -28,7 +29,7 @@ class TrlReward:
     the other completion or, worse, the unjudged one would win by its place; 0.0 never beats a judged one.
     """
 
-    def __init__(self, reward: RubricReward, *, unjudged: float | None = None):
+    def __init__(self, reward: Reward, *, unjudged: float | None = None):
         self.reward, self.unjudged = reward, unjudged
 
     async def rubric_reward(
@@ -70,10 +71,10 @@ class TrlReward:
     ) -> list[int]:
         """For each prompt the place of the better of two completions, -1 for no preference. Each is graded
         for itself, so that the order cannot matter."""
-        return self.reward.prefer(prompts, completions)
+        return preferred(self.reward, prompts, completions)
 
 
-def reward_function(reward: RubricReward) -> Callable[..., Any]:
+def reward_function(reward: Reward) -> Callable[..., Any]:
     """What to give to `reward_funcs` of GRPO and RLOO: a bound async method with a name, which pickles."""
     return TrlReward(reward).rubric_reward
 

@@ -12,11 +12,11 @@ from typing import Any
 from rubricate.errors import SettingsError
 from rubricate.rewards.adapters.singles import must_do_for_singles, number_of
 from rubricate.rewards.batch.rubrics import FIELDS, rubric_under
-from rubricate.rewards.reward import RubricReward
+from rubricate.rewards.seam import Reward
 
 
 def task_reward(
-    reward: RubricReward, *, weight: float = 1.0, unjudged: float | None = None
+    reward: Reward, *, weight: float = 1.0, unjudged: float | None = None
 ) -> Callable[..., Awaitable[float]]:
     """A method for a `vf.Task`: `rubric_reward = task_reward(reward)` in the body of its class.
 
@@ -43,7 +43,7 @@ def task_reward(
     return made
 
 
-def rubric_function(reward: RubricReward, *, unjudged: float) -> Callable[..., Awaitable[float]]:
+def rubric_function(reward: Reward, *, unjudged: float) -> Callable[..., Awaitable[float]]:
     """A function for `vf.Rubric(funcs=[...])` before 0.4. The rubric stands in `info`, or was given.
 
     `unjudged` has to be chosen: that library would make 0.0 of anything else. Why a completion has no reward

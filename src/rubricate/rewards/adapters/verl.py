@@ -14,11 +14,11 @@ from rubricate.domain.scoring import coverage
 from rubricate.errors import DataError
 from rubricate.rewards.adapters.singles import must_do_for_singles, number_of
 from rubricate.rewards.batch.rubrics import rubric_under
-from rubricate.rewards.reward import RubricReward
+from rubricate.rewards.seam import Reward
 
 
 def compute_score_of(
-    reward: RubricReward, *, unjudged: float | None = None
+    reward: Reward, *, unjudged: float | None = None
 ) -> Callable[..., Awaitable[dict[str, Any]]]:
     """The coroutine function that verl calls.
 
@@ -52,11 +52,13 @@ def compute_score_of(
         rubric = _as_list(rubric if rubric is not None else _rubric_in(ground_truth))
         batch = await reward.agrade([_as_list(prompt)], [solution_str], [rubric])
         (one,) = batch.graded
-        judged = coverage(one.rubric, one.verdicts) if one.rubric is not None and one.verdicts else 0.0
+        judged = covered = float(one.reward is not None)
+        if one.rubric is not None:
+            covered = coverage(one.rubric, one.verdicts) if one.verdicts else 0.0
         return {
             "score": number_of(one, unjudged, "verl"),
-            "judged": float(one.reward is not None),
-            "coverage": judged,
+            "judged": judged,
+            "coverage": covered,
             "why": one.why or "",
         }
 

@@ -16,7 +16,8 @@ from rubricate.rewards.measures.tally import Tally
 
 
 class Graded(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One completion of a batch. `reward` in [0, 1], or None and `why` not.
+    """One completion of a batch. `reward` in [0, 1] by a rubric, any number by a learned model that is not
+    squashed; or None and `why` not. What follows `text` is of rubrics alone.
 
     score      by the whole rubric with its human weights, as an evaluation sees it; the reward is another
                number only where options are on

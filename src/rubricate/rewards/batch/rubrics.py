@@ -10,7 +10,7 @@ from rubricate.domain.conversation import Prompt
 from rubricate.domain.rubric import Rubric
 from rubricate.errors import AccountError, ChatError, DataError, ReplyError
 from rubricate.rewards.batch.once import Once
-from rubricate.rewards.batch.texts import Unreadable
+from rubricate.rewards.batch.texts import BATCH, Unreadable
 from rubricate.rewards.batch.versions import Versions
 from rubricate.steps.roles import Proposer
 
@@ -18,7 +18,6 @@ Unseen = Literal["make", "skip", "fail"]
 """What happens to a prompt without a rubric: one is made by the proposer, its completions get None, or the
 whole call fails."""
 
-BATCH = "the trainer's batch"
 _REMEMBERED = 50_000
 
 

@@ -9,7 +9,10 @@ from typing import Any
 import msgspec
 
 from rubricate.domain.conversation import Message, Prompt, derived_id
+from rubricate.errors import DataError
 from rubricate.llm.thinking import strip_thinking
+
+BATCH = "the trainer's batch"
 
 MAX_CHARS = 200_000
 """Longer texts are not graded: some 50,000 tokens, more than most graders read, and each costs money."""
@@ -21,6 +24,26 @@ class Unreadable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Something that cannot be graded, and why. It gets no reward and costs nothing."""
 
     why: str
+
+
+def must_match(prompts: Any, completions: Any, rubrics: Any = None) -> None:
+    """The lists of a batch go together: one prompt for each completion, and one rubric where there are some.
+
+    Raises:
+        DataError: lengths that differ, or a single text in place of a list.
+    """
+    for name, values in (("prompts", prompts), ("completions", completions), ("rubrics", rubrics or [])):
+        if isinstance(values, str | bytes) or not isinstance(values, Sequence):
+            kind = "a single text" if isinstance(values, str | bytes) else type(values).__name__
+            raise DataError(BATCH, f"{name} are a list with one entry for each completion, not {kind}")
+    if len(prompts) != len(completions):
+        raise DataError(
+            BATCH, f"{len(prompts)} prompts and {len(completions)} completions: give one for each"
+        )
+    if rubrics is not None and len(rubrics) != len(completions):
+        raise DataError(
+            BATCH, f"{len(rubrics)} rubrics for {len(completions)} completions: give one for each"
+        )
 
 
 def prompt_of(given: Any, max_chars: int = MAX_CHARS) -> Prompt | Unreadable:

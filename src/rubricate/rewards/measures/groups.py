@@ -34,17 +34,10 @@ class Group(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """The rewards that are there."""
         return [member.reward for member in self.members if member.reward is not None]
 
-    @property
-    def pairs(self) -> tuple[int, int]:
-        """How many pairs of rewards there are, and how many of them tie."""
-        rewards = self.judged
-        return comb(len(rewards), 2), sum(comb(size, 2) for size in Counter(rewards).values())
 
-    @property
-    def has_no_spread(self) -> bool | None:
-        """Whether all rewards are equal: then every advantage is zero. None for fewer than two."""
-        rewards = self.judged
-        return len(set(rewards)) == 1 if len(rewards) > 1 else None
+def tied_pairs(rewards: Sequence[float]) -> int:
+    """How many pairs of these are equal."""
+    return sum(comb(size, 2) for size in Counter(rewards).values())
 
 
 class Standing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from math import comb
 
 from rubricate.domain.intervals import Clusters, Estimate, rate
-from rubricate.rewards.measures.groups import Group, Standing
+from rubricate.rewards.measures.groups import Group, Standing, tied_pairs
 
 _REASONS, _OTHER = 200, "another reason"
 """Texts of failures are without end; a training is long."""
@@ -87,13 +88,16 @@ class Tally:
 
     def add_group(self, prompt_key: str, group: Group, standings: dict[str, Standing]) -> None:
         """One group with the standing of its criteria."""
-        pairs, ties = group.pairs
-        self._ties.add(ties, pairs)
-        if group.has_no_spread is not None:
-            self._counts["groups"] += 1
-            self._counts["groups_without_spread"] += group.has_no_spread
+        self.add_rewards(group.judged)
         for text, standing in standings.items():
             self.criteria[prompt_key, text].add(standing)
+
+    def add_rewards(self, rewards: Sequence[float]) -> None:
+        """The rewards that the completions of one prompt have."""
+        self._ties.add(tied_pairs(rewards), comb(len(rewards), 2))
+        if len(rewards) > 1:
+            self._counts["groups"] += 1
+            self._counts["groups_without_spread"] += len(set(rewards)) == 1
 
     @property
     def unjudged(self) -> Estimate | None:

@@ -1,4 +1,4 @@
-"""One local server in its life: started, found ready, attended, restarted, ended. See `llm/servers.py`."""
+"""One local server in its life: started, found ready, attended, restarted, ended; see `servers`."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import msgspec
 
 from rubricate.errors import RunError, RunStopped
 from rubricate.llm.chat import Chat, Reply, Request
-from rubricate.llm.engines import remedy
-from rubricate.llm.process import HOST, Child, is_free, manner_of_end, tail
+from rubricate.llm.local.engines import remedy
+from rubricate.llm.local.process import HOST, Child, is_free, manner_of_end, tail
 
 POLL_S = 0.1
 ANSWER_TIMEOUT_S = 5.0

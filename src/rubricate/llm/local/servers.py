@@ -22,7 +22,7 @@ from pathlib import Path
 import msgspec
 
 from rubricate.errors import SettingsError
-from rubricate.llm.engines import (
+from rubricate.llm.local.engines import (
     INSTALL,
     LLAMA_CPP_PORT,
     VLLM_PORT,
@@ -34,9 +34,9 @@ from rubricate.llm.engines import (
     runs_without_gpu,
     vllm_command,
 )
-from rubricate.llm.gpus import GpuShare, gpu_shares, visible_gpus
-from rubricate.llm.process import reserved_port
-from rubricate.llm.server import Launch, Say, ServedChat, Server, alive
+from rubricate.llm.local.gpus import GpuShare, gpu_shares, visible_gpus
+from rubricate.llm.local.process import reserved_port
+from rubricate.llm.local.server import Launch, Say, ServedChat, Server, alive
 
 __all__ = ["LlamaCppSettings", "ServedChat", "Server", "Tenant", "VllmSettings", "serve", "serve_roles"]
 

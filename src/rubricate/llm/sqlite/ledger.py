@@ -13,9 +13,9 @@ from typing import Any, Self, TypeVar
 from rubricate.domain.judgement import Verdict
 from rubricate.errors import DataError, RubricateError, RunError
 from rubricate.llm.chat import Reply
-from rubricate.llm.claims import FileClaims
 from rubricate.llm.packing import Packer, decoded, encoded
-from rubricate.llm.sqlite_file import Batch, Durability, SqliteFile, in_words
+from rubricate.llm.sqlite.claims import FileClaims
+from rubricate.llm.sqlite.file import Batch, Durability, SqliteFile, in_words
 
 Record = TypeVar("Record")
 

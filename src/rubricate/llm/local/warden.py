@@ -1,6 +1,6 @@
 """Runs one server and ends it with all its descendants, whatever becomes of the process that asked for it.
 
-A program of its own, on the standard library alone, started by `llm/process.py` as
+A program of its own, on the standard library alone, started by `llm/local/process.py` as
 
     python -I -S warden.py GRACE_S PARENT_PID COMMAND...
 

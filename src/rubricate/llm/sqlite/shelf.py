@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from rubricate.llm.shelf import FactRow, Holdings, ModelShare, ReplyRow, VerdictRow, somebody_writes
-from rubricate.llm.sqlite_file import SqliteFile, told, transaction
+from rubricate.llm.sqlite.file import SqliteFile, told, transaction
 
 Row = TypeVar("Row")
 

@@ -1,7 +1,7 @@
 """A server process under a warden, its log, and the port that it may have.
 
 What is true of any local server stands here; what vLLM and llama.cpp need in particular is in
-`llm/engines.py`, and their life in `llm/servers.py`.
+`llm/local/engines.py`, and their life in `llm/local/servers.py`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rubricate.errors import RunError
-from rubricate.llm import warden
+from rubricate.llm.local import warden
 
 HOST = "127.0.0.1"
 PORTS_TRIED = 100
@@ -31,7 +31,7 @@ COLOUR = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 
 
 class Child:
-    """One server process. It ends with us, however we end: `llm/warden.py` sees to that.
+    """One server process. It ends with us, however we end: `llm/local/warden.py` sees to that.
 
     Its output is appended to the log by the kernel, so nothing of ours must read for it to go on.
     Must be made inside a running event loop.

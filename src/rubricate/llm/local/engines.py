@@ -1,7 +1,7 @@
 """What vLLM and llama.cpp need: their settings, command lines and environments, and remedies for their ills.
 
-Pure rules; nothing is started here (`llm/servers.py` does). An engine's server listens on 127.0.0.1 only and
-answers under the very name that requests use.
+Pure rules; nothing is started here (`servers` does that). An engine's server listens on 127.0.0.1 only
+and answers under the very name that requests use.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import msgspec
 from msgspec import Meta
 
 from rubricate.errors import SettingsError
-from rubricate.llm.gpus import GpuShare
-from rubricate.llm.process import HOST
+from rubricate.llm.local.gpus import GpuShare
+from rubricate.llm.local.process import HOST
 
 VLLM_PORT, LLAMA_CPP_PORT = 8000, 8080
 
