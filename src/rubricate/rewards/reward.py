@@ -180,6 +180,8 @@ class RubricReward:
     def close(self) -> None:
         """Closes sessions and ledger; the next batch opens them again."""
         self._door.close()
+        if self.versions is not None:
+            self.versions.close()
 
     def __enter__(self) -> RubricReward:
         return self

@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from pathlib import Path
 
+import msgspec
+
 from rubricate.errors import SettingsError
 from rubricate.runs.intake import read_pools
 from rubricate.training.online.rubrics import OnlineRubrics
@@ -16,22 +18,26 @@ def online_rubrics(
 ) -> OnlineRubrics:
     """Rubrics that change, kept in a folder of their own; for `rubric_reward(versions=...)`.
 
-    `rules` are the fields of `training.online.rules.OnlineRules`; without any, those of the folder hold, or
-    the defaults. `reference` is a file of prompts with responses, such as `rubricate rollouts` samples from
-    the reference policy: a refresh then also compares the policy's best with the reference's best.
+    `rules` are the fields of `training.online.rules.OnlineRules`, also as texts; without any, those of the
+    folder hold, or the defaults. `reference` is a file of prompts with responses, such as `rubricate
+    rollouts` samples from the reference policy: a refresh then also compares the policy's best with the
+    reference's best.
 
     Raises:
         SettingsError: no such rule (the nearest is named), or a value out of its range.
         DataError: the file cannot be read.
     """
-    unknown = sorted(set(rules) - set(OnlineRules.__struct_fields__))
+    known = OnlineRules.__struct_fields__
+    unknown = sorted(set(rules) - set(known))
     if unknown:
-        near = difflib.get_close_matches(unknown[0], OnlineRules.__struct_fields__, 1)
-        hint = (
-            f"did you mean {near[0]!r}?" if near else f"there are {', '.join(OnlineRules.__struct_fields__)}"
-        )
+        near = difflib.get_close_matches(unknown[0], known, 1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
         raise SettingsError(f"no rule {unknown[0]!r} of online refinement; {hint}")
-    chosen = OnlineRules(**rules) if rules else None  # type: ignore[arg-type]  # checked by name above
+    try:
+        chosen = msgspec.convert(rules, OnlineRules, strict=False) if rules else None
+    except msgspec.ValidationError as problem:
+        text, _, place = str(problem).partition(" - at `$.")
+        raise SettingsError(f"online.{place.rstrip('`')}: {text[:1].lower()}{text[1:]}") from None
     return OnlineRubrics(folder, chosen, {} if reference is None else reference_responses(reference))
 
 

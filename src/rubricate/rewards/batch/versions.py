@@ -61,3 +61,7 @@ class Versions(Protocol):
     def news(self) -> dict[str, float]:
         """The figures of what was changed since they were asked for last."""
         ...
+
+    def close(self) -> None:
+        """Lets go of what is open; the next batch opens anew."""
+        ...

@@ -68,7 +68,7 @@ class OnlineRubrics:
         self.graded = GradedLog(self.folder)
         self.head: Head | None = None
         self._versions: dict[str, list[_At]] = defaultdict(list)
-        self._refreshed: list[tuple[int, int]] = []
+        self._refreshed: list[tuple[Refreshed, int]] = []
         self.resumes: list[int] = []
         self._firsts: dict[str, tuple[Prompt, Rubric]] = {}
         self._news: dict[str, float] = {}
@@ -128,7 +128,7 @@ class OnlineRubrics:
                     new = _At(line.step, line.rubric.version, at, len(self.resumes), line.is_new)
                     self._versions[line.prompt].append(new)
                 elif isinstance(line, Refreshed):
-                    self._refreshed.append((line.step, len(self.resumes)))
+                    self._refreshed.append((line, len(self.resumes)))
                 elif isinstance(line, Resumed):
                     self.resumes.append(line.step)
 
@@ -206,7 +206,15 @@ class OnlineRubrics:
 
     def is_refreshed(self, step: int) -> bool:
         """Whether the refresh of a step was done in this life of the training."""
-        return any(done == step and self._is_live(done, life) for done, life in self._refreshed)
+        return any(done == step for done, _ in self.refreshes(step))
+
+    def refreshes(self, step: int | None = None) -> list[tuple[int, dict[str, float]]]:
+        """The refreshes up to a step in this life, with their figures."""
+        return [
+            (done.step, done.figures)
+            for done, life in self._refreshed
+            if self._is_live(done.step, life) and (step is None or done.step <= step)
+        ]
 
     def groups(self, key: str, before: int) -> list[list[Group]]:
         """The latest groups of a prompt that were graded before a step in this life, oldest first: as many
@@ -257,7 +265,7 @@ class OnlineRubrics:
         self.look()
         self.graded.look()
         if not any(self.batches(done) for done in self.graded.steps if done >= step) and not any(
-            done > step and self._is_live(done, life) for done, life in self._refreshed
+            done > step for done, _ in self.refreshes()
         ):
             return
         hold = self.holding()
