@@ -149,6 +149,29 @@ def test_the_best_against_the_reference(tmp_path):
         assert reward.score([PROMPT] * 2, ["rain sun", "rain"], step=1) == [3 / 4, 2 / 4]
 
 
+def test_two_rounds_in_a_refresh_lose_nothing(tmp_path):
+    """The first drops two criteria and adds one, the second adds another: each criterion has an id of its
+    own, and an evaluation sees all of them."""
+    rounds = [["a", "b", "e"], ["a", "b", "e", "h"]]
+
+    def said(request):
+        if request.schema.name == "rubric":
+            letters = rounds.pop(0)
+            return json.dumps({"criteria": [
+                {"criterion": f"Mentions {letter}.", "weight": 1, "kind": "rule"} for letter in letters
+            ]})  # fmt: skip
+        return answer(request)
+
+    rules = OnlineRules(pairs=2, groups=1, min_verdicts=99, look_again=0, coverage="all")
+    column = [a_rubric(*(f"1:Mentions {letter}." for letter in "abcd"))] * 3
+    with a_reward(tmp_path, said, rules) as reward:
+        reward.score([PROMPT] * 3, ["a e h", "a f", "is"], column, step=0)
+        assert refresh(reward, 1)["online/accepted"] == 2
+        assert words(reward) == ["a", "b", "e", "h"] and kept(reward) == {"c": "dropped", "d": "dropped"}
+        seen = reward.grade([PROMPT], ["a"], column[:1], evaluation=True).graded[0].rubric
+        assert len({criterion.id for criterion in seen.criteria}) == 6
+
+
 @pytest.mark.parametrize(
     ("failure", "outcome"),
     [(BadRequest("too long"), "failed"), (Unavailable("gone"), "failed"), ("I cannot.", "failed")],

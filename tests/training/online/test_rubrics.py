@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rubricate.domain.conversation import Prompt, Response
+from rubricate.domain.identity import chance_of
 from rubricate.domain.rubric import Rubric
 from rubricate.errors import DataError, RunError, SettingsError
 from rubricate.rewards.options import Options
@@ -21,6 +22,7 @@ from rubricate.training.online.recompute import recompute, replayed
 from rubricate.training.online.refresh import refresh
 from rubricate.training.online.rubrics import RUBRICS, OnlineRubrics
 from rubricate.training.online.rules import OnlineRules
+from rubricate.training.online.turns.criteria import whole
 from tests.builders import a_criterion, a_rubric, marks
 from tests.training.online.stage import Till, a_reward, rubric_texts
 
@@ -215,9 +217,10 @@ class Reader:
 
     async def refine(self, prompt, rubric, pair):
         new = sorted(set(pair[0].text) ^ set(pair[1].text) - {"?"})
-        known = {criterion.text for criterion in rubric.criteria}
+        kept = [each for each in rubric.criteria if chance_of(0, each.key, pair[0].key, pair[1].key) > 0.3]
+        known = {criterion.text for criterion in kept}
         more = [a_criterion(f"1:{letter}", f"n{letter}") for letter in new if letter not in known]
-        return Rubric((*rubric.criteria, *more))
+        return Rubric((*(kept or rubric.criteria), *more))
 
 
 TEXT = st.text("abcdef", min_size=1, max_size=4) | st.sampled_from(["ab?c", "a?b", ""])
@@ -235,10 +238,9 @@ def test_every_step_of_this_life_is_made_again_whatever_happened(tmp_path_factor
     place = tmp_path_factory.mktemp("law")
 
     def opened() -> RubricReward:
-        rules = OnlineRules(groups=1, min_verdicts=2, min_active=1, max_active=4, look_again=2)
-        return RubricReward(
-            panel_of(Reader(), Reader()), unseen="make", options=options, versions=OnlineRubrics(place, rules)
-        )
+        rules = OnlineRules(pairs=2, groups=1, min_verdicts=2, min_active=1, max_active=4, look_again=2)
+        online = OnlineRubrics(place, rules, {KEY: ["cf", "abe"]})
+        return RubricReward(panel_of(Reader(), Reader()), unseen="make", options=options, versions=online)
 
     reward, now, given_at, rubric_at = opened(), 0, dict[int, tuple[list[str], list]](), dict[int, str]()
     try:
@@ -250,6 +252,9 @@ def test_every_step_of_this_life_is_made_again_whatever_happened(tmp_path_factor
             elif move == "refresh" and given_at:
                 refresh(reward, now)
                 version = reward.versions.version(KEY, now)
+                if version is not None:
+                    everything = whole(version.rubric, version.retired)
+                    assert {each.text for each in everything.criteria} >= {"a", "b"}, "nothing is lost"
                 rubric_at[now] = "" if version is None else version.rubric.key
             elif move == "back" and now:
                 now = max(0, now - back)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from rubricate.domain.conversation import Prompt, Response
@@ -19,11 +19,13 @@ orders). An answer from the ledger counts like any other."""
 
 @dataclass
 class MergingProposer:
-    """A proposer around another: what it writes anew and was there before is what was there before."""
+    """A proposer around another: what it writes anew and was there before is what was there before. `ids` are
+    those that no new criterion may get."""
 
     inner: Proposer
     retired: Sequence[Retired]
     alike: float
+    ids: Collection[str] = ()
     last: Merged | None = None
 
     @property
@@ -38,7 +40,7 @@ class MergingProposer:
     async def refine(self, prompt: Prompt, rubric: Rubric, pair: tuple[Response, Response]) -> Rubric:
         """The inner proposer's, merged; `last` tells what was."""
         proposed = await self.inner.refine(prompt, rubric, pair)
-        self.last = merged(rubric, self.retired, proposed, self.alike)
+        self.last = merged(rubric, self.retired, proposed, self.alike, self.ids)
         return self.last.rubric
 
 

@@ -69,6 +69,8 @@ class Turn:
         past = [played for version in case.history for played in version.played]
         self._tried = [played.pair for played in past]
         self._done = {(frozenset(played.pair), played.before) for played in past}
+        self._resting = {one.criterion.text: one for one in case.old.retired}
+        self._ids = {criterion.id for criterion in case.old.rubric.criteria}
         texts = dict.fromkeys(text for group in reversed(case.groups) for text in reversed(group.texts))
         self._own = [Response(text, POLICY) for text in list(texts)[: rules.pool]]
 
@@ -105,24 +107,33 @@ class Turn:
             return before
         self._done.add(question)
         self._tried.append(keys)
-        merging = MergingProposer(self._crew.proposer, self._case.old.retired, self._rules.alike)
+        resting = tuple(self._resting.values())
+        merging = MergingProposer(self._crew.proposer, resting, self._rules.alike, self._ids)
         crew = Crew(merging, self._crew.grader, self._crew.judge)
         rules = Rules(gate=self._rules.gate, floor=self._floor, coverage=self._rules.coverage)
         outcome = await play_round(crew, self._case.prompt, pair, field, rules, number)
         self._played.append(_told(between, outcome, merging))
         if outcome.decision != "accepted" or outcome.proposed is None:
             return before
+        self._ids.update(criterion.id for criterion in outcome.proposed.criteria)
+        self._note_dropped(outcome.proposed)
         return outcome.proposed
+
+    def _note_dropped(self, rubric: Rubric) -> None:
+        """Notes which of the criteria that count until now are not in the new rubric, and takes back those
+        that are again."""
+        left = {criterion.text for criterion in rubric.criteria}
+        for criterion in self._case.old.rubric.criteria:
+            if criterion.text not in left:
+                why = "left out of a rubric that was accepted"
+                self._resting.setdefault(criterion.text, Retired(criterion, "dropped", self._case.step, why))
+            elif criterion.text in self._resting:
+                del self._resting[criterion.text]
 
     async def _settled(self, rubric: Rubric, scores: Mapping[str, float | None]) -> Version:
         """The version with this rubric, once it is settled who retires and who comes back."""
         case, rules, old = self._case, self._rules, self._case.old
-        resting = {one.criterion.text: one for one in old.retired}
-        proposed = {criterion.text for criterion in rubric.criteria}
-        for criterion in old.rubric.criteria:
-            if criterion.text not in proposed:
-                why = "left out of a rubric that was accepted"
-                resting[criterion.text] = Retired(criterion, "dropped", case.step, why)
+        resting, proposed = self._resting, {criterion.text for criterion in rubric.criteria}
         again = [text for text in resting if text in proposed]
         if again:
             idle = set(again) - set(varying(await self._known(rubric), again))
