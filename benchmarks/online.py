@@ -1,8 +1,8 @@
 """Rubrics refreshed during training against rubrics that stay, in the simulated world whose truth is known.
 
 The policy under training is played by models of the world that get better: fair, good, great. Each step every
-prompt has a group of 16 completions, graded by the real reward; with online refinement a refresh follows every
-`--every` steps. Then the policy as it is in the end writes 48 fresh responses to each prompt, and the rubric
+prompt has a group of 16 completions, graded by the real reward; online a refresh follows every `--every`
+steps. Then the policy as it is in the end writes 48 fresh responses to each prompt, and the rubric
 orders them: how many pairs of its top it ties, and how much of the tail it orders as gold does. All figures
 have 95% intervals over prompts; differences are paired by prompt.
 
@@ -42,14 +42,17 @@ from rubricate.world.world import World, WorldChat
 PER_SEED, GROUP, FRESH = 10, 16, 48
 COURSE = ("fair-1", "fair-1", "good-1", "good-1", "great-1", "great-1", "great-1", "great-1")
 """Who plays the policy at each step."""
+FIGURES = "ties at its top | ties in the tail | tail, ties wrong | tail, ties half"
 
 
 class Way(NamedTuple):
-    """One way to have rubrics: `offline` rounds on good responses before training, and a refresh or not."""
+    """One way to have rubrics: `offline` rounds before training on the responses of `pool`, 16 in all, and
+    refreshes or none; with `reference` also against the first policy."""
 
     name: str
     rules: OnlineRules | None = None
     offline: int = 0
+    pool: tuple[str, ...] = ()
     reference: bool = False
 
 
@@ -78,10 +81,12 @@ class Counted:
 
 def ways(every: int) -> list[Way]:
     """The ways that are put beside each other."""
+    great = tuple(f"great-{number}" for number in range(11, 27))
     few = {"every": every, "groups": 2, "min_verdicts": 16}
     return [
         Way("stays as proposed"),
-        Way("refined offline on the first policy, 4 rounds", offline=4),
+        Way("offline, 4 rounds on the first policy", offline=4, pool=COURSE[:1]),
+        Way("offline, 4 rounds on 16 great models", offline=4, pool=great),
         Way("online, top2", OnlineRules(**few)),
         Way("online, contested", OnlineRules(policy="contested", **few)),
         Way("online, nothing retires", OnlineRules(**{**few, "min_verdicts": 10**9}, look_again=0)),
@@ -96,14 +101,14 @@ def said(world: World, prompt: str, model: str, first: int, n: int) -> list[str]
     return [world.answer(model, messages, draw=draw) for draw in range(first, first + n)]
 
 
-async def refined(chat: Counted, prompt: str, world: World, rounds: int) -> Rubric:
-    """The rubric after so many rounds on the first policy's responses."""
-    pool = world.pool(prompt, [COURSE[0]], GROUP)
+async def begun(chat: Counted, prompt: str, world: World, way: Way) -> Rubric:
+    """The rubric that training begins with."""
+    pool = world.pool(prompt, way.pool or COURSE[:1], GROUP // max(1, len(way.pool)))
     crew = Crew(
         ModelProposer(chat, chat, Manner("proposer")),
         RecallingGrader(ModelGrader(chat, Manner("grader")), {}),
     )
-    record = await refine_prompt(pool, crew, Rules(rounds, score_final=False))
+    record = await refine_prompt(pool, crew, Rules(way.offline, score_final=False))
     assert record.rubric is not None
     return record.rubric
 
@@ -117,7 +122,7 @@ def values_of(seed: int, way: Way, place: Path) -> list[Value]:
     async def opening() -> AsyncIterator[Panel]:
         yield Panel(ModelGrader(chat, Manner("grader")), ModelProposer(chat, chat, Manner("proposer")))
 
-    given = {prompt: asyncio.run(refined(chat, prompt, world, way.offline)) for prompt in prompts}
+    given = {prompt: asyncio.run(begun(chat, prompt, world, way)) for prompt in prompts}
     reference = {
         Prompt.of_text(prompt).key: said(world, prompt, COURSE[0], 900, 2)
         for prompt in prompts
@@ -181,18 +186,14 @@ def main() -> None:
     n = len(table[cases[0].name])
     command = f"python benchmarks/online.py --prompts {given.prompts} --every {given.every}"
     print(f"`{command}`: {n} prompts whose tail can be ordered.\n")
-    print(
-        "| rubric | ties at its top | ties in the tail | tail, ties wrong | ties half | criteria | gradings | proposals |"
-    )
+    print(f"| rubric | {FIGURES} | criteria | gradings | proposals |")
     print("|---|---|---|---|---|---|---|---|")
     for name, values in table.items():
         columns = list(zip(*values, strict=True))
         counts = " | ".join(f"{sum(column) / n:.1f}" for column in columns[4:])
         print(f"| {name} | {' | '.join(told(column) for column in columns[:4])} | {counts} |")
     base = table[cases[0].name]
-    print(
-        f"\nLess `{cases[0].name}`, paired by prompt:\n\n| rubric | ties at its top | ties in the tail | tail, ties wrong | ties half |"
-    )
+    print(f"\nLess `{cases[0].name}`, paired by prompt:\n\n| rubric | {FIGURES} |")
     print("|---|---|---|---|---|")
     for name, values in list(table.items())[1:]:
         gains = [

@@ -145,7 +145,7 @@ def tiny(place: Path):
 
 
 RULES = OnlineRules(every=2, groups=2, min_verdicts=6, min_active=2, look_again=2, coverage="all")
-PROMPTS = ["the rain is", "the sun is"]
+PROMPTS, HELD_OUT = ["the rain is", "the sun is"], "the wind is"
 
 
 def train(place: Path, reward: RubricReward, steps: int, *, resume: bool = False):
@@ -164,7 +164,8 @@ def train(place: Path, reward: RubricReward, steps: int, *, resume: bool = False
     class Noted(TrlReward):
         async def rubric_reward(self, prompts, completions, **how):
             rewards = await super().rubric_reward(prompts, completions, **how)
-            given.append((how["trainer_state"].global_step, list(prompts), list(completions), rewards))
+            if HELD_OUT not in prompts:
+                given.append((how["trainer_state"].global_step, list(prompts), list(completions), rewards))
             return rewards
 
     trainer = trl.GRPOTrainer(
@@ -172,12 +173,13 @@ def train(place: Path, reward: RubricReward, steps: int, *, resume: bool = False
         processing_class=tokenizer,
         reward_funcs=Noted(reward).rubric_reward,
         train_dataset=Dataset.from_dict({"prompt": PROMPTS}),
+        eval_dataset=Dataset.from_dict({"prompt": [HELD_OUT]}),
         callbacks=[online_callback(reward)],
         args=trl.GRPOConfig(
             output_dir=str(place / "out"), max_steps=steps, per_device_train_batch_size=8, num_generations=4,
             max_completion_length=6, use_cpu=True, bf16=False, learning_rate=1e-2, beta=0.0,
             logging_steps=1, report_to=[], save_steps=3, save_total_limit=1, disable_tqdm=True, seed=0,
-            shuffle_dataset=False,
+            shuffle_dataset=False, eval_strategy="steps", eval_steps=5, per_device_eval_batch_size=4,
         ),
     )  # fmt: skip
     trainer.train(resume_from_checkpoint=resume or None)

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from rubricate.domain.conversation import Prompt
 from rubricate.training.online.recompute import recompute, replayed
-from tests.training.online.stage import RULES, Till, a_reward, train
+from tests.training.online.stage import PROMPTS, RULES, Till, a_reward, train
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -69,6 +70,10 @@ def test_killed_in_a_refresh_resumed_and_every_reward_made_again(tmp_path):
             assert recompute(reward, step, prompts, completions).rewards == rewards, f"step {step}"
         assert len(till.paid) == n_paid, "for nothing"
 
+    assert any("eval_reward" in line for line in calm_trainer.state.log_history)
+    assert undisturbed.totals.n == 8 * 8 and undisturbed.versions.graded.prompts == sorted(
+        Prompt.of_text(prompt).key for prompt in PROMPTS
+    ), "what was evaluated is held out"
     logged = [line for line in calm_trainer.state.log_history if "online/prompts" in line]
     assert [line["step"] for line in logged] == [3, 5, 7], "with the next batch of each refresh"
     assert {"online/accepted", "online/refused", "online/added", "online/gradings"} <= set(logged[0])
