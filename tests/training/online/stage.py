@@ -158,6 +158,7 @@ def train(place: Path, reward: RubricReward, steps: int, *, resume: bool = False
     from rubricate.training.online.callback import online_callback
 
     torch.set_num_threads(1)
+    n_processes = int(os.environ.get("WORLD_SIZE", "1"))
     model, tokenizer = tiny(place)
     given: list[tuple[int, list, list, list]] = []
 
@@ -176,8 +177,9 @@ def train(place: Path, reward: RubricReward, steps: int, *, resume: bool = False
         eval_dataset=Dataset.from_dict({"prompt": [HELD_OUT]}),
         callbacks=[online_callback(reward)],
         args=trl.GRPOConfig(
-            output_dir=str(place / "out"), max_steps=steps, per_device_train_batch_size=8, num_generations=4,
-            max_completion_length=6, use_cpu=True, bf16=False, learning_rate=1e-2, beta=0.0,
+            output_dir=str(place / "out"), max_steps=steps, num_generations=4, max_completion_length=6,
+            per_device_train_batch_size=8 // n_processes, ddp_backend="gloo" if n_processes > 1 else None,
+            use_cpu=True, bf16=False, learning_rate=1e-2, beta=0.0,
             logging_steps=1, report_to=[], save_steps=3, save_total_limit=1, disable_tqdm=True, seed=0,
             shuffle_dataset=False, eval_strategy="steps", eval_steps=5, per_device_eval_batch_size=4,
         ),
@@ -210,10 +212,12 @@ def rubric_texts(rubric: Rubric) -> list[str]:
     return [word_of(criterion.text) for criterion in rubric.criteria]
 
 
-if __name__ == "__main__":  # the process that dies
+if __name__ == "__main__":  # a process that dies in its nth refinement, or one of two that train together
     import sys
 
-    here = Path(sys.argv[1])
-    till_here = Till(here / "paid")
-    with a_reward(here, dying(till_here, int(sys.argv[2])), RULES) as dying_reward:
-        train(here, dying_reward, 8)
+    here, n = Path(sys.argv[1]), int(sys.argv[2])
+    rank = os.environ.get("RANK")
+    till_here = Till(here / ("paid" if rank is None else f"paid-{rank}"))
+    with a_reward(here, dying(till_here, n) if n else till_here, RULES) as the_reward:
+        _, noted = train(here, the_reward, 8 if rank is None else 4)
+    (here / f"given-{rank}.json").write_text(json.dumps(noted))

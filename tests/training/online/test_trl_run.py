@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 
 from rubricate.domain.conversation import Prompt
 from rubricate.training.online.recompute import recompute, replayed
+from rubricate.training.online.rubrics import OnlineRubrics
 from tests.training.online.stage import PROMPTS, RULES, Till, a_reward, train
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -77,3 +79,40 @@ def test_killed_in_a_refresh_resumed_and_every_reward_made_again(tmp_path):
     logged = [line for line in calm_trainer.state.log_history if "online/prompts" in line]
     assert [line["step"] for line in logged] == [3, 5, 7], "with the next batch of each refresh"
     assert {"online/accepted", "online/refused", "online/added", "online/gradings"} <= set(logged[0])
+
+
+def test_two_processes_train_by_one_folder(tmp_path):
+    """TRL over two processes of torch.distributed, four steps: one refreshes and the other waits, both give
+    the rewards of a step by the same rubrics, from the step on from which they count, and all of them are
+    made again."""
+    pytest.importorskip("trl")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    shared = {**os.environ, "OMP_NUM_THREADS": "1", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2",
+              "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}  # fmt: skip
+    children = [
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.training.online.stage", str(tmp_path), "0"], cwd=ROOT, text=True,
+            env={**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)}, stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+        )
+        for rank in range(2)
+    ]  # fmt: skip
+    try:
+        errors = [child.communicate(timeout=240)[1] for child in children]
+    finally:
+        for child in children:
+            child.kill()
+    assert [child.returncode for child in children] == [0, 0], errors
+    given = [json.loads((tmp_path / f"given-{rank}.json").read_text()) for rank in range(2)]
+    assert [step for step, *_ in given[0]] == [step for step, *_ in given[1]] == [0, 1, 2, 3]
+    assert [line["step"] for line in lines_of(tmp_path, "refreshed")] == [2], "by one of them, once"
+    assert sum(line["is_new"] for line in lines_of(tmp_path, "version")) > 0
+    online = OnlineRubrics(tmp_path / "online")
+    for step in range(4):
+        batches = replayed(online, step)
+        assert sorted(str(batch.rewards) for batch in batches) == sorted(str(rank[step][3]) for rank in given)
+        versions = {one.rubric.version for batch in batches for one in batch.graded if one.rubric}
+        news = {line["rubric"].get("version", 0) for line in lines_of(tmp_path, "version")}
+        assert versions <= ({0} if step < 2 else news)
