@@ -91,6 +91,7 @@ def ways(every: int) -> list[Way]:
         Way("online, contested", OnlineRules(policy="contested", **few)),
         Way("online, nothing retires", OnlineRules(**{**few, "min_verdicts": 10**9}, look_again=0)),
         Way("online, no gate", OnlineRules(gate=False, **few)),
+        Way("online, two pairs", OnlineRules(pairs=2, policy="contested", **few)),
         Way("online, and against the first policy", OnlineRules(**few), reference=True),
     ]
 

@@ -19,10 +19,10 @@ from rubricate.rewards.panel import Panel
 from rubricate.rewards.reward import RubricReward
 from rubricate.steps.asking import gathered
 from rubricate.steps.crew import Crew, RecallingGrader
-from rubricate.training.online.files.records import Met, Version
+from rubricate.training.online.files.records import Learnt, Met, Version
 from rubricate.training.online.rubrics import OnlineRubrics
 from rubricate.training.online.turns.figures import figures_of
-from rubricate.training.online.turns.players import Calls, CountedJudge, CountedProposer, CountedTexts
+from rubricate.training.online.turns.players import Calls, CountedJudge, CountedProposer, NotedGrader
 from rubricate.training.online.turns.turn import Case, Group, Turn
 
 
@@ -74,7 +74,8 @@ async def _refreshed(
             return {}
         online.graded.look()
         calls: Calls = Counter()
-        recalling = RecallingGrader(CountedTexts(grader.inner, calls), grader.memory)
+        learnt = list[Learnt]()
+        recalling = RecallingGrader(NotedGrader(grader.inner, calls, learnt), grader.memory)
         crew = Crew(
             CountedProposer(panel.proposer, calls),
             recalling,
@@ -85,10 +86,14 @@ async def _refreshed(
         )
         versions = [version for version in found if version is not None]
         figures = figures_of(versions, calls)
-        online.add(versions, step, figures)
+        online.add(versions, sorted(learnt, key=_content), step, figures)
         return figures
     finally:
         hold.let_go()
+
+
+def _content(one: Learnt) -> tuple[str, ...]:
+    return (one.prompt, one.text, *one.said)
 
 
 async def _version(

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from rubricate.domain.conversation import Prompt
-from rubricate.domain.rubric import Rubric
+from rubricate.domain.rubric import Criterion, Rubric
 from rubricate.errors import DataError, RunError, SettingsError
 from rubricate.rewards.batch.graded import Batch
 from rubricate.rewards.batch.versions import Seen
@@ -22,6 +22,7 @@ from rubricate.training.online.files.records import (
     FORMAT,
     Group,
     Head,
+    Learnt,
     Refreshed,
     Resumed,
     RubricLine,
@@ -69,6 +70,7 @@ class OnlineRubrics:
         self.head: Head | None = None
         self._versions: dict[str, list[_At]] = defaultdict(list)
         self._refreshed: list[tuple[Refreshed, int]] = []
+        self._learnt: list[tuple[int, int]] = []
         self.resumes: list[int] = []
         self._firsts: dict[str, tuple[Prompt, Rubric]] = {}
         self._news: dict[str, float] = {}
@@ -127,28 +129,38 @@ class OnlineRubrics:
                 elif isinstance(line, Version):
                     new = _At(line.step, line.rubric.version, at, len(self.resumes), line.is_new)
                     self._versions[line.prompt].append(new)
+                elif isinstance(line, Learnt):
+                    closing = transaction[-1].line
+                    assert isinstance(closing, Refreshed)
+                    self._learnt.append((closing.step, at))
                 elif isinstance(line, Refreshed):
                     self._refreshed.append((line, len(self.resumes)))
                 elif isinstance(line, Resumed):
                     self.resumes.append(line.step)
 
     def seen(self, n: int) -> Iterator[Seen]:
-        """What was graded latest, in any life; oldest first, `n` verdicts and those of the group that goes
-        beyond."""
-        places, total = list[Group](), 0
+        """What was graded latest, in any life, and what refreshes were told since; oldest first, `n` verdicts
+        and those of the group that goes beyond."""
+        groups, total = list[Group](), 0
         for place in self.graded.latest():
-            group = self.graded.group(place)
-            places.append(group)
-            total += sum(len(row.said) for row in group.rows)
+            groups.append(self.graded.group(place))
+            total += sum(len(row.said) for row in groups[-1].rows)
             if total >= n:
                 break
-        for group in reversed(places):
+        since = groups[-1].step if groups else 0
+        for _, at in (placed for placed in self._learnt if placed[0] >= since):
+            learnt = self._lines.at(at)
+            assert isinstance(learnt, Learnt)
+            met = self.graded.met(learnt.prompt)
+            if met is not None:
+                said = {Criterion("any", text): verdict for text, verdict in learnt.said.items()}
+                yield Seen(met.prompt, learnt.text, said)
+        for group in reversed(groups):
             met = self.graded.met(group.prompt)
             rubric = self.numbered(group.prompt, group.version)
-            if met is None or rubric is None:
-                continue
-            for row in group.rows:
-                yield Seen(met.prompt, row.text, dict(zip(rubric.criteria, row.said, strict=True)))
+            if met is not None and rubric is not None:
+                for row in group.rows:
+                    yield Seen(met.prompt, row.text, dict(zip(rubric.criteria, row.said, strict=True)))
 
     def first(self, prompt: Prompt) -> Rubric | None:
         """The rubric that a prompt began with, where it came up before."""
@@ -243,13 +255,15 @@ class OnlineRubrics:
         news, self._news = self._news, {}
         return news
 
-    def add(self, versions: Sequence[Version], step: int, figures: Mapping[str, float]) -> None:
+    def add(
+        self, versions: Sequence[Version], learnt: Sequence[Learnt], step: int, figures: Mapping[str, float]
+    ) -> None:
         """Writes a refresh down, whole or not at all. The caller holds the right to (`holding`).
 
         Raises:
             RunError: it cannot be written.
         """
-        self._lines.add([*versions, Refreshed(step, dict(figures))])
+        self._lines.add([*versions, *learnt, Refreshed(step, dict(figures))])
         self._news = dict(figures)
         self.look()
 

@@ -137,5 +137,13 @@ class Done(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="l
     silent: tuple[Silent, ...] = ()
 
 
-RubricLine = Head | Version | Refreshed | Resumed
+class Learnt(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="line", tag="learnt"):
+    """What a refresh was told of a text that no reward was given for: verdicts by text of the criterion."""
+
+    prompt: str
+    text: str
+    said: dict[str, Verdict]
+
+
+RubricLine = Head | Version | Learnt | Refreshed | Resumed
 GradedLine = Met | Group | Done

@@ -10,6 +10,7 @@ from rubricate.domain.conversation import Prompt, Response
 from rubricate.domain.judgement import Preference, Verdict
 from rubricate.domain.rubric import Criterion, Rubric
 from rubricate.steps.roles import Grader, Judge, Proposer
+from rubricate.training.online.files.records import Learnt
 from rubricate.training.online.turns.criteria import Merged, Retired, merged
 
 Calls = Counter[str]
@@ -68,11 +69,12 @@ class CountedProposer:
 
 
 @dataclass(frozen=True)
-class CountedTexts:
-    """A grader around another that counts how many texts it was asked about."""
+class NotedGrader:
+    """A grader around another that counts how many texts it was asked about, and notes what it said."""
 
     inner: Grader
     calls: Calls
+    learnt: list[Learnt]
 
     @property
     def name(self) -> str:
@@ -84,7 +86,15 @@ class CountedTexts:
     ) -> tuple[Verdict, ...]:
         """The inner grader's verdicts."""
         self.calls["gradings"] += 1
-        return await self.inner.grade(prompt, response, criteria)
+        verdicts = await self.inner.grade(prompt, response, criteria)
+        judged = {
+            criterion.text: verdict
+            for criterion, verdict in zip(criteria, verdicts, strict=True)
+            if verdict.is_judged
+        }
+        if judged:
+            self.learnt.append(Learnt(prompt.key, response.text, judged))
+        return verdicts
 
 
 @dataclass(frozen=True)
