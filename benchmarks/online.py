@@ -96,6 +96,17 @@ def ways(every: int) -> list[Way]:
     ]
 
 
+def beside(cases: Sequence[Way]) -> list[tuple[str, str]]:
+    """Which of the ways are compared by prompt."""
+    stays, _, great, usual, *others, two, against = (way.name for way in cases)
+    return [
+        *((name, stays) for name in (great, usual, against)),
+        (usual, great),
+        *((name, usual) for name in (*others, two)),
+        (against, two),
+    ]
+
+
 def said(world: World, prompt: str, model: str, first: int, n: int) -> list[str]:
     """`n` completions of a model."""
     messages = Prompt.of_text(prompt).messages
@@ -193,14 +204,13 @@ def main() -> None:
         columns = list(zip(*values, strict=True))
         counts = " | ".join(f"{sum(column) / n:.1f}" for column in columns[4:])
         print(f"| {name} | {' | '.join(told(column) for column in columns[:4])} | {counts} |")
-    base = table[cases[0].name]
-    print(f"\nLess `{cases[0].name}`, paired by prompt:\n\n| rubric | {FIGURES} |")
-    print("|---|---|---|---|---|")
-    for name, values in list(table.items())[1:]:
+    print(f"\nPaired by prompt:\n\n| rubric | less | {FIGURES} |\n|---|---|---|---|---|---|")
+    for name, base in beside(cases):
         gains = [
-            [one[place] - other[place] for one, other in zip(values, base, strict=True)] for place in range(4)
+            [one[place] - other[place] for one, other in zip(table[name], table[base], strict=True)]
+            for place in range(4)
         ]
-        print(f"| {name} | {' | '.join(told(gain) for gain in gains)} |")
+        print(f"| {name} | {base} | {' | '.join(told(gain) for gain in gains)} |")
     print(f"\nAll of it took {time.monotonic() - started:.0f} s.")
 
 

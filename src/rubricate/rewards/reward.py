@@ -121,8 +121,9 @@ class RubricReward:
 
         Prompts and completions are texts or lists of messages, one prompt for each completion. `rubrics` are
         those of a dataset column; where a row has none, the given ones hold. `step` is what options are drawn
-        for; without it batches are counted. With `evaluation` no option is on and `totals` stay as they are;
-        rubrics that change are those of `step`, without it the latest, with all that ever counted.
+        for; without it batches are counted, and where rubrics change they belong to the latest change. With
+        `evaluation` no option is on and `totals` stay as they are; rubrics that change are those of `step`,
+        without it the latest, with all that ever counted.
 
         Raises:
             DataError: lengths that differ, a single text in place of a list, a rubric that is none, and under
@@ -201,7 +202,7 @@ class RubricReward:
     ) -> tuple[list[Item | Unreadable], int | None]:
         """The batch, read; in the thread of whoever calls, so that mistakes are told there."""
         must_match(prompts, completions, column)
-        if not evaluation:
+        if not evaluation and (step is not None or self.versions is None):
             step = self._steps if step is None else step
             self._steps = step + 1
         known: dict[int, Prompt | Unreadable] = {}
@@ -224,6 +225,9 @@ class RubricReward:
         """On the door's loop to the end, so that no two threads add to the totals."""
         if evaluation:
             return await self._settled(panel, items, step, PLAIN, evaluation=True)
+        if step is None and self.versions is not None:
+            self.versions.open(panel.grader.name)
+            step = self.versions.now()
         news = {} if self.versions is None else self.versions.news()
         batch = await self._settled(panel, items, step, self.options, [self.totals], news)
         if self.versions is not None:

@@ -153,6 +153,18 @@ with a_reward(Path(sys.argv[1])) as reward:
             assert "wind" in words(one.versions)
         assert len(list((tmp_path / "online").glob("graded_online-*.jsonl"))) == 2
 
+    def test_a_trainer_that_tells_no_step(self, tmp_path):
+        """One completion a call, as verl asks: what comes between two refreshes is one group, of the step
+        from which the rubrics count."""
+        with a_reward(tmp_path, rules=RULES) as reward:
+            for text in TEXTS:
+                assert reward.grade([PROMPT], [text]).step == 0
+            assert refresh(reward, 100)["online/retired"] == 1, "of three verdicts in one group"
+            assert words(reward.versions) == ["rain", "wind"]
+            batch = reward.grade([PROMPT], ["rain wind"])
+            assert batch.step == 100 and batch.rewards == [1.0]
+            assert len(replayed(reward.versions, 0)) == 3
+
     def test_it_pickles(self, tmp_path):
         """A spawned worker reads the same rubrics."""
         with a_reward(tmp_path, rules=RULES) as reward:

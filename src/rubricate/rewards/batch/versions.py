@@ -54,6 +54,10 @@ class Versions(Protocol):
         """
         ...
 
+    def now(self) -> int:
+        """The step to which a batch belongs that comes without one: the latest from which rubrics changed."""
+        ...
+
     def saw(self, batch: Batch) -> None:
         """Told of each batch of the training, before anybody gets its rewards."""
         ...

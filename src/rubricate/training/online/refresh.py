@@ -8,6 +8,7 @@ criteria come back, and the versions are ours (docs/decisions/0025-online-rubric
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -25,12 +26,15 @@ from rubricate.training.online.turns.figures import figures_of
 from rubricate.training.online.turns.players import Calls, CountedJudge, CountedProposer, NotedGrader
 from rubricate.training.online.turns.turn import Case, Group, Turn
 
+_AT_A_TIME = 256
+"""Prompts whose texts are in memory at a time; more than there are calls at a time."""
+
 
 def refresh(reward: RubricReward, step: int) -> dict[str, float]:
     """Changes the rubrics of all prompts of which completions were graded since their last refresh; the new
     ones count from this step on. Gives its figures, as `online/...`; empty when it was done before.
 
-    All prompts at a time, each with `pairs` calls of the proposer (one more against a reference) and the
+    Many prompts at a time, each with `pairs` calls of the proposer (one more against a reference) and the
     gradings of what is new. What fails for one prompt leaves its rubric as it is, and says why. Nothing is
     written before all are done, so a kill loses nothing that is in the ledger: the same refresh again asks
     the same questions.
@@ -81,9 +85,13 @@ async def _refreshed(
             recalling,
             None if panel.judge is None else CountedJudge(panel.judge, calls),
         )
-        found = await gathered(
-            _version(online, key, crew, recalling, floor, step) for key in online.graded.prompts
-        )
+        places = asyncio.Semaphore(_AT_A_TIME)
+
+        async def turn(key: str) -> Version | None:
+            async with places:
+                return await _version(online, key, crew, recalling, floor, step)
+
+        found = await gathered(turn(key) for key in online.graded.prompts)
         versions = [version for version in found if version is not None]
         figures = figures_of(versions, calls)
         online.add(versions, sorted(learnt, key=_content), step, figures)
@@ -100,16 +108,16 @@ async def _version(
     online: OnlineRubrics, key: str, crew: Crew, recalling: RecallingGrader, floor: float, step: int
 ) -> Version | None:
     """What becomes of the rubric of one prompt; None where nothing was graded since its last refresh."""
+    old, last = online.version(key, step), online.last_graded(key, step)
+    if last is None or (old is not None and last < old.step):
+        return None
     met = online.graded.met(key)
     assert met is not None, "it is one of the log's prompts"
-    old, groups = online.version(key, step), _groups(online, met, step)
-    if not groups or (old is not None and groups[-1].step < old.step):
-        return None
     case = Case(
         prompt=met.prompt,
         old=old or Version(key, 0, met.rubric, False, "as it began"),
         history=online.history(key, step),
-        groups=groups,
+        groups=_groups(online, met, step),
         reference=online.reference.get(key, ()),
         number=online.next_number(key, met.rubric),
         step=step,

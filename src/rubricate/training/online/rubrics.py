@@ -228,6 +228,17 @@ class OnlineRubrics:
             if self._is_live(done.step, life) and (step is None or done.step <= step)
         ]
 
+    def last_graded(self, key: str, before: int) -> int | None:
+        """The latest step before this one at which completions of a prompt were graded in this life."""
+        return max(
+            (
+                place.step
+                for place in self.graded.groups(key)
+                if place.step < before and self.was_in_this_life(place.step, place.life)
+            ),
+            default=None,
+        )
+
     def groups(self, key: str, before: int) -> list[list[Group]]:
         """The latest groups of a prompt that were graded before a step in this life, oldest first: as many
         as the rules look at. A group is all of one step, for trainers share it among processes."""
@@ -245,6 +256,10 @@ class OnlineRubrics:
     def was_in_this_life(self, step: int, life: int) -> bool:
         """Whether what was graded at a step, in some life, was not undone by going back."""
         return all(step < back for back in self.resumes[life:])
+
+    def now(self) -> int:
+        """See `Versions.now`."""
+        return max((step for step, _ in self.refreshes()), default=0)
 
     def saw(self, batch: Batch) -> None:
         """Writes a batch of the training down."""
