@@ -19,8 +19,8 @@ class OnlineRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     policy        which: `top2` the best two, `contested` the closest among the top, never the same twice,
                   `exclude_used` the best two that were in no earlier pair (domain/selection.py)
     gate          whether a new rubric must separate its pair and tie no more of the top (decision 0005)
-    coverage      `top`: only those are graded on whom pair and gate hang; `all`: the whole top, so that tie
-                  shares before and after are always measured
+    coverage      `all`: the whole old top is graded on a proposal, so that tie shares before and after are
+                  always measured; `top`: only those on whom the gate hangs, for the same decisions
     pool          the latest different completions of a prompt that are looked at, at most
     groups        the latest groups of a prompt by which a criterion is judged
     min_verdicts  verdicts without any spread in these groups before a criterion is retired
@@ -35,7 +35,7 @@ class OnlineRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     pairs: int = 1
     policy: Policy = "top2"
     gate: bool = True
-    coverage: Coverage = "top"
+    coverage: Coverage = "all"
     pool: int = 16
     groups: int = 2
     min_verdicts: int = 16

@@ -11,7 +11,7 @@ from rubricate.domain.conversation import Prompt, Response
 from rubricate.domain.judgement import Verdict
 from rubricate.domain.record import Round
 from rubricate.domain.rubric import Criterion, Rubric
-from rubricate.domain.scoring import ranked
+from rubricate.domain.scoring import TOP, ranked
 from rubricate.domain.selection import Pair, select
 from rubricate.rewards.measures.tally import Course
 from rubricate.runs.refinement import Rules, play_round
@@ -71,8 +71,7 @@ class Turn:
         self._done = {(frozenset(played.pair), played.before) for played in past}
         self._resting = {one.criterion.text: one for one in case.old.retired}
         self._ids = {criterion.id for criterion in case.old.rubric.criteria}
-        texts = dict.fromkeys(text for group in reversed(case.groups) for text in reversed(group.texts))
-        self._own = [Response(text, POLICY) for text in list(texts)[: rules.pool]]
+        self._own = [Response(text, POLICY) for text in _latest(case)[: rules.pool]]
 
     async def version(self) -> Version:
         """The version that the refresh makes of the rubric.
@@ -81,10 +80,9 @@ class Turn:
             ChatError: a call failed for good, other than by the proposer's fault.
         """
         rubric, scores = self._case.old.rubric, dict[str, float | None]()
+        policy = self._rules.policy if self._rules.coverage == "top" else None
         for number in range(1, self._rules.pairs + 1):
-            field = await stand(
-                self._crew, self._case.prompt, self._own, rubric, self._floor, self._rules.policy
-            )
+            field = await stand(self._crew, self._case.prompt, self._own, rubric, self._floor, policy)
             scores = field.scores
             choice = select(self._rules.policy, self._own, scores, self._tried)
             if choice.pair is None:
@@ -229,6 +227,19 @@ class Turn:
         if not self._played:
             return "no pair was there to compare, or it was compared before"
         return "; ".join(f"{played.between}: {played.why}" for played in self._played)
+
+
+def _latest(case: Case) -> list[str]:
+    """The latest different texts, newest first: those that were graded on all that counts now, whose standing
+    costs nothing, and only where these are few the others."""
+    said: dict[str, Said] = {}
+    for group in reversed(case.groups):
+        for text, verdicts in zip(reversed(group.texts), reversed(group.said), strict=True):
+            said.setdefault(text, verdicts)
+    now = [criterion.text for criterion in case.old.rubric.criteria]
+    known = [text for text, verdicts in said.items() if all(name in verdicts for name in now)]
+    others = [text for text in said if text not in known]
+    return known + others[: max(0, TOP - len(known))]
 
 
 def _told(between: Between, outcome: Round, merging: MergingProposer) -> Played:
