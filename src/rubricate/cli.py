@@ -11,8 +11,21 @@ from rubricate.roof.app import app
 
 # isort: off
 # The order of these is that of the commands in `rubricate --help`.
-from rubricate.roof import runs, rubrics, ledger, audit, criteria, judging, bench, redteam, theory, world
-from rubricate.roof import policies, reward_models
+from rubricate.roof import (
+    runs,
+    rubrics,
+    ledger,
+    audit,
+    criteria,
+    judging,
+    bench,
+    redteam,
+    policies,
+    reward_models,
+    online,
+    theory,
+    world,
+)
 
 # isort: on
 
@@ -24,6 +37,7 @@ __all__ = [
     "judging",
     "ledger",
     "main",
+    "online",
     "policies",
     "redteam",
     "reward_models",

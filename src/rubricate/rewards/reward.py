@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Any, TypeVar
@@ -121,8 +121,9 @@ class RubricReward:
 
         Prompts and completions are texts or lists of messages, one prompt for each completion. `rubrics` are
         those of a dataset column; where a row has none, the given ones hold. `step` is what options are drawn
-        for; without it batches are counted. With `evaluation` no option is on and `totals` stay as they are;
-        rubrics that change are those of `step`, without it the latest, with all that ever counted.
+        for; without it batches are counted, and where rubrics change they belong to the latest change. With
+        `evaluation` no option is on and `totals` stay as they are; rubrics that change are those of `step`,
+        without it the latest, with all that ever counted.
 
         Raises:
             DataError: lengths that differ, a single text in place of a list, a rubric that is none, and under
@@ -146,6 +147,19 @@ class RubricReward:
         items, at = self._begin(prompts, completions, rubrics, step, evaluation)
         return await self._door.through(lambda panel: self._graded(panel, items, at, evaluation))
 
+    def grade_as_of(
+        self,
+        prompts: Sequence[Any],
+        completions: Sequence[Any],
+        rubrics: Sequence[Any] | None = None,
+        *,
+        step: int,
+    ) -> Batch:
+        """The batch that `grade` gives at a step, options and rubrics of that step included, without counting
+        it: no totals, no step, nothing told to `versions`. Raises as `grade`."""
+        items, _ = self._begin(prompts, completions, rubrics, step, True)
+        return self._door.wait(lambda panel: self._settled(panel, items, step, self.options))
+
     def prefer(self, prompts: Sequence[Any], pairs: Sequence[Sequence[Any]]) -> list[int]:
         """For each prompt the place, 0 or 1, of the better of two completions, -1 where they tie or one is
         not judged: what a judge of pairs gives. By the human score: no option is on.
@@ -167,6 +181,8 @@ class RubricReward:
     def close(self) -> None:
         """Closes sessions and ledger; the next batch opens them again."""
         self._door.close()
+        if self.versions is not None:
+            self.versions.close()
 
     def __enter__(self) -> RubricReward:
         return self
@@ -186,7 +202,7 @@ class RubricReward:
     ) -> tuple[list[Item | Unreadable], int | None]:
         """The batch, read; in the thread of whoever calls, so that mistakes are told there."""
         must_match(prompts, completions, column)
-        if not evaluation:
+        if not evaluation and (step is not None or self.versions is None):
             step = self._steps if step is None else step
             self._steps = step + 1
         known: dict[int, Prompt | Unreadable] = {}
@@ -207,16 +223,33 @@ class RubricReward:
         self, panel: Panel, items: Sequence[Item | Unreadable], step: int | None, evaluation: bool
     ) -> Batch:
         """On the door's loop to the end, so that no two threads add to the totals."""
+        if evaluation:
+            return await self._settled(panel, items, step, PLAIN, evaluation=True)
+        if step is None and self.versions is not None:
+            self.versions.open(panel.grader.name)
+            step = self.versions.now()
+        news = {} if self.versions is None else self.versions.news()
+        batch = await self._settled(panel, items, step, self.options, [self.totals], news)
+        if self.versions is not None:
+            self.versions.saw(batch)
+        return batch
+
+    async def _settled(
+        self,
+        panel: Panel,
+        items: Sequence[Item | Unreadable],
+        step: int | None,
+        options: Options,
+        totals: Sequence[Tally] = (),
+        news: Mapping[str, float] | None = None,
+        *,
+        evaluation: bool = False,
+    ) -> Batch:
         found = await self._grading.of(panel, items, step, evaluation=evaluation)
-        options = PLAIN if evaluation else self.options
         graded, groups = settled(items, found, self._worth, options, step or 0)
         tally = Tally()
-        tallied([tally] if evaluation else [tally, self.totals], graded, groups, self._worth)
-        if self.versions is None or evaluation:
-            return Batch(graded, tally, step or 0)
-        batch = Batch(graded, tally, step or 0, self.versions.news())
-        self.versions.saw(batch)
-        return batch
+        tallied([tally, *totals], graded, groups, self._worth)
+        return Batch(graded, tally, step or 0, news or {})
 
     def _worth(self, rubric: Rubric, verdicts: Sequence[Verdict]) -> float | None:
         return guaranteed(RULES[self.rule], rubric, verdicts, self.floor)

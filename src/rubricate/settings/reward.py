@@ -15,6 +15,7 @@ from rubricate.errors import SettingsError
 from rubricate.reward_model import scoring
 from rubricate.rewards.batch.rubrics import Unseen
 from rubricate.rewards.batch.texts import MAX_CHARS
+from rubricate.rewards.batch.versions import Versions
 from rubricate.rewards.learned import LearnedReward
 from rubricate.rewards.options import Options
 from rubricate.rewards.panel import Panel
@@ -91,6 +92,7 @@ def rubric_reward(
     unseen: Unseen = "fail",
     rule: str = "weighted_mean",
     second_grader: str | None = None,
+    versions: Versions | None = None,
     **options: float,
 ) -> RubricReward:
     """The reward that the settings describe.
@@ -100,7 +102,8 @@ def rubric_reward(
     `"models.verifier=openai/gpt-4.1-mini"`; the grader, the endpoint, the ledger, the budget, the coverage
     floor and `random_seed` come from there. `unseen` is the policy for prompts without a rubric, `rule` the
     aggregation, `second_grader` a model at the grader's endpoint, and `options` are the fields of
-    `rewards.options.Options`.
+    `rewards.options.Options`. With `versions` (`training.online.rubrics.OnlineRubrics`) rubrics may change
+    while a policy is trained; the proposer, and the judge of `gate.judge`, then refine them.
 
     Nothing is opened and nobody is asked before the first batch. Keys are read then, where the reward is
     used, so that a pickled reward carries none.
@@ -116,13 +119,16 @@ def rubric_reward(
     asked = {"seed": settings.random_seed, **options}
     chosen = Options(**asked)  # type: ignore[arg-type]  # checked by name above
     return RubricReward(
-        partial(_panel, settings, unseen == "make", second_grader),
+        partial(
+            _panel, settings, unseen == "make" or versions is not None, second_grader, versions is not None
+        ),
         None if rubrics is None else read_rubrics(str(rubrics_file(Path(rubrics)))),
         unseen=unseen,
         rule=rule,
         floor=settings.grade.coverage_floor,
         options=chosen,
         read_column=rubric_in_column,
+        versions=versions,
     )
 
 
@@ -154,14 +160,22 @@ def rubric_in_column(value: Any) -> Rubric:
 
 
 @asynccontextmanager
-async def _panel(settings: Settings, proposes: bool, second: str | None) -> AsyncIterator[Panel]:
+async def _panel(
+    settings: Settings, proposes: bool, second: str | None, refines: bool = False
+) -> AsyncIterator[Panel]:
+    judge = settings.gate.judge if refines and settings.gate.enabled else None
     roles = ("proposer", "verifier") if proposes else ("verifier",)
-    models = [second] if second is not None else []
+    models = [model for model in (second, judge) if model is not None]
     async with opened_roles(
-        settings, environment(), say=lambda line: None, roles=roles, models=models
+        settings,
+        environment(),
+        say=lambda line: None,
+        roles=roles if judge is None else (*roles, "judge"),
+        models=models,
     ) as opened:
         yield Panel(
             await opened.grader(),
             await opened.proposer() if proposes else None,
             await opened.grader(second) if second is not None else None,
+            await opened.judge(judge) if judge is not None else None,
         )

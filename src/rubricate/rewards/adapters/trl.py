@@ -42,9 +42,15 @@ class TrlReward:
         **columns: Any,
     ) -> list[float | None]:
         """One reward for each completion, None for those that could not be judged. Logs the figures of the
-        batch as `rubric/...`, and for each completion its verdicts and the reason where it has no reward."""
-        step = getattr(trainer_state, "global_step", None)
-        batch = await self.reward.agrade(prompts, completions, rubric_under(columns), step=step)
+        batch as `rubric/...`, and for each completion its verdicts and the reason where it has no reward.
+        While the trainer evaluates, no option is on and nothing is counted."""
+        batch = await self.reward.agrade(
+            prompts,
+            completions,
+            rubric_under(columns),
+            step=getattr(trainer_state, "global_step", None),
+            evaluation=_evaluates(log_metric),
+        )
         return _logged(batch, log_extra, log_metric)
 
     def blocking_reward(
@@ -61,8 +67,13 @@ class TrlReward:
         Raises:
             RunError: a completion could not be judged, and `unjudged` is not given.
         """
-        step = getattr(trainer_state, "global_step", None)
-        batch = self.reward.grade(prompts, completions, rubric_under(columns), step=step)
+        batch = self.reward.grade(
+            prompts,
+            completions,
+            rubric_under(columns),
+            step=getattr(trainer_state, "global_step", None),
+            evaluation=_evaluates(log_metric),
+        )
         _logged(batch, log_extra, log_metric)
         return [number_of(one, self.unjudged, "online DPO") for one in batch.graded]
 
@@ -77,6 +88,12 @@ class TrlReward:
 def reward_function(reward: Reward) -> Callable[..., Any]:
     """What to give to `reward_funcs` of GRPO and RLOO: a bound async method with a name, which pickles."""
     return TrlReward(reward).rubric_reward
+
+
+def _evaluates(log_metric: Callable[[str, float], None] | None) -> bool:
+    """Whether the trainer whose method this is evaluates: as TRL itself finds out (`_calculate_rewards`)."""
+    model = getattr(getattr(log_metric, "__self__", None), "model", None)
+    return getattr(model, "training", True) is False
 
 
 def _logged(

@@ -54,10 +54,18 @@ class Versions(Protocol):
         """
         ...
 
+    def now(self) -> int:
+        """The step to which a batch belongs that comes without one: the latest from which rubrics changed."""
+        ...
+
     def saw(self, batch: Batch) -> None:
         """Told of each batch of the training, before anybody gets its rewards."""
         ...
 
     def news(self) -> dict[str, float]:
         """The figures of what was changed since they were asked for last."""
+        ...
+
+    def close(self) -> None:
+        """Lets go of what is open; the next batch opens anew."""
         ...
