@@ -192,6 +192,23 @@ class TestGrpo:
         assert len(rewards) == 2 and any(abs(reward) > 0.01 for reward in rewards)
         assert "calls" not in told.text.split("steps are done")[1]
 
+    def test_rubrics_that_change(self, desk, policy):
+        """With online.enabled the proposer is asked about the policy's own best completions; what came of it
+        is in the folder and in the log, and a learned reward has nothing to refine."""
+        write(desk.path / "p.json", prompts())
+        given = ("files.responses_file=p.json", "recipe.steps=4", "files.output_dir=online")
+        with Served() as server:
+            desk.ask(server)
+            told = train("grpo", policy, *given, "online.enabled=true", "online.every=2")
+            assert told.code == 0, told.text
+            refined = [text for text in asked(server) if "You improve grading rubrics" in text]
+        assert refined
+        shown = command("online", "show", "workflow_outs/online/online")
+        assert shown.code == 0, shown.text
+        assert any(name.startswith("online/") for entry in log("online") for name in entry)
+        refused = train("grpo", policy, given[0], "online.enabled=true", "reward.rubrics=checkpoint:./x")
+        assert refused.code == 2 and "no rubrics to refine" in refused.text
+
     def test_chat_messages(self, desk, tmp_path_factory):
         """With a chat template prompts go to the policy as messages; without one that cannot be asked for."""
         chatty = tiny_policy(tmp_path_factory.mktemp("chatty"), chat=True)

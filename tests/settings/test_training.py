@@ -225,7 +225,7 @@ def test_every_key_is_read(kind, desk, monkeypatch, tmp_path_factory):
     held_out = [{**rows[0], "id": "e", "prompt": "the d c"}]
     write(desk.path / "e.json", held_out)
     more = ["recipe.epochs=1", "lora.rank=2", "files.output_dir=out", "files.evaluation_file=e.json"]
-    more += OFFLINE if kind == "grpo" else ()
+    more += (*OFFLINE, "online.enabled=true", "online.every=1") if kind == "grpo" else ()
     told = train(kind, policy, "files.responses_file=p.json", *more)
     assert told.code == 0, told.text
     if kind == "grpo":  # who is learned, asked for more money, or missing, is read elsewhere
@@ -233,10 +233,12 @@ def test_every_key_is_read(kind, desk, monkeypatch, tmp_path_factory):
         from rubricate.settings.training.reward import Till, reward_of_training
 
         with pytest.raises(SettingsError):
-            reward_of_training(given, Till())
+            reward_of_training(given, Till(), Path("online"))
         Path("model").mkdir()
         Path("model/config.json").write_text("{}")
-        reward_of_training(load_training(kind, overrides=["reward.rubrics=checkpoint:./model"]), Till())
+        reward_of_training(
+            load_training(kind, overrides=["reward.rubrics=checkpoint:./model"]), Till(), Path("online")
+        )
     with pytest.raises(SettingsError):
         train_without(kind, policy)
     own = {key for key in known_keys(kind) if key.split(".")[0] not in SHARED}

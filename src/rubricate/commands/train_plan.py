@@ -164,6 +164,10 @@ def _lines(settings: TrainSettings, told: dict[str, Any], order: TrainOrder) -> 
         yield f"{told['rollouts']:,} rollouts, at most {told['grader_calls']:,} grader calls"
         if told["proposer_calls"]:
             yield f"{told['proposer_calls']:,} proposer calls: rubrics of prompts that have none"
+        if settings.online.enabled:
+            online = settings.online
+            n = (told["steps"] - 1) // online.every * told["rows"] * online.pairs
+            yield f"Rubrics change: up to {n:,} proposer calls more, and their gradings, beside what follows."
         yield from _money(settings, told)
     if settings.launch:
         yield f"starts: {' '.join(launch_words(settings.launch, order.words()))}"

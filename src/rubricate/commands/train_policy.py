@@ -47,7 +47,9 @@ def train_policy(order: TrainOrder, console: Console, *, as_json: bool = False) 
         raise RunError(f"{folder} exists already: choose another files.output_dir, or add --resume")
     said = console if rank() == 0 and not as_json else Console(quiet=True)
     recipe, till = recipe_of(settings), Till()
-    reward = reward_of_training(settings, till) if isinstance(settings, GrpoSettings) else None
+    reward = None
+    if isinstance(settings, GrpoSettings):
+        reward = reward_of_training(settings, till, folder / folders.ONLINE)
     check_names(settings.trainer, field_names_of(order.kind), CONFIGS[order.kind])
     _without_noise()
     must_be_there(settings.policy.model, "policy.model")

@@ -16,11 +16,13 @@ from rich.console import Console
 from rubricate.commands.run import DONE, STOPPED
 from rubricate.commands.session import Interrupted
 from rubricate.commands.train_data import Data
+from rubricate.rewards.reward import RubricReward
 from rubricate.rewards.seam import Reward
 from rubricate.settings.training.loading import of_kind
 from rubricate.settings.training.reward import Till, is_learned
 from rubricate.settings.training.schema import GrpoSettings, TrainSettings
 from rubricate.training.data.material import row_of
+from rubricate.training.online.callback import online_callback
 from rubricate.training.recipes.dpo import DpoRecipe, dpo_trainer
 from rubricate.training.recipes.grpo import GrpoRecipe, grpo_trainer
 from rubricate.training.recipes.sft import sft_trainer
@@ -118,7 +120,11 @@ class Stretch:
 
     def _watchers(self) -> Sequence[Any]:
         """The callbacks of a training, in their order. This is the place for more."""
-        return [logbook(self.folder, self._tell)]
+        watchers = [logbook(self.folder, self._tell)]
+        if isinstance(self.settings, GrpoSettings) and self.settings.online.enabled:
+            assert isinstance(self.reward, RubricReward), "a learned one is refused before"
+            watchers.append(online_callback(self.reward))
+        return watchers
 
     def _rows(self, examples: Sequence[Any]) -> list[dict[str, Any]]:
         rows = []

@@ -173,6 +173,7 @@ def settings_of_grader(settings: GrpoSettings) -> Settings:
     )
     return msgspec.structs.replace(
         run,
+        gate=msgspec.structs.replace(run.gate, judge=settings.online.judge),
         models=settings.models,
         vllm=settings.vllm,
         llamacpp=settings.llamacpp,

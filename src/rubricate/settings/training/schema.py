@@ -14,6 +14,7 @@ from rubricate.llm.local.engines import LlamaCppSettings, VllmSettings
 from rubricate.llm.store import Place
 from rubricate.rewards.batch.rubrics import Unseen
 from rubricate.settings.schema import Api, AtLeastOne, BudgetLimits, Models, Share
+from rubricate.training.online.rules import OnlineRules
 from rubricate.training.recipes.dpo import DpoRecipe
 from rubricate.training.recipes.grpo import GrpoRecipe
 from rubricate.training.recipes.sft import SftRecipe
@@ -58,6 +59,19 @@ class Learned(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     batch_size: AtLeastOne
     max_length: AtLeastOne | None
     bf16: bool
+
+
+class OnlineSettings(OnlineRules, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`online.*`: rubrics that change while the policy is trained, and by which rules."""
+
+    enabled: bool
+    reference: str | None
+    judge: str | None
+
+    @property
+    def rules(self) -> OnlineRules:
+        """The rules alone."""
+        return OnlineRules(**{name: getattr(self, name) for name in OnlineRules.__struct_fields__})
 
 
 class Grading(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -110,6 +124,7 @@ class GrpoSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     llamacpp: LlamaCppSettings
     api: Api
     grade: Grading
+    online: OnlineSettings
     budget: BudgetLimits
     ledger: Place | None
     random_seed: int

@@ -108,6 +108,7 @@ def config_of(kind: Any, folder: Path, fields: Mapping[str, Any], given: Collect
         "disable_tqdm": True,
         "bf16": _has_bf16(fields),
         "dataloader_pin_memory": _has_gpu(),
+        "report_to": "none",
     }
     try:
         return kind(**{**fixed, **fields})

@@ -7,6 +7,7 @@
 | left_out.json | what of the files takes no part, by reason |
 | log_history.jsonl | one line for each entry of TRL's `log_history`, as it comes |
 | checkpoints/checkpoint-N | TRL's checkpoints |
+| online | rubrics that change while the policy is trained |
 | policy | the trained model and its tokenizer |
 | sessions.jsonl | what each stretch of the training took |
 | summary.json | the training in numbers |
@@ -28,7 +29,7 @@ from rubricate.runs.writing import append_line, cut_torn_line, replacing
 from rubricate.training.data.material import Example, Prepared
 
 CONFIG, DATA, EVALUATION, LEFT_OUT = "config.yaml", "data.jsonl", "evaluation.jsonl", "left_out.json"
-LOG, CHECKPOINTS, POLICY = "log_history.jsonl", "checkpoints", "policy"
+LOG, CHECKPOINTS, POLICY, ONLINE = "log_history.jsonl", "checkpoints", "policy", "online"
 SESSIONS, SUMMARY = "sessions.jsonl", "summary.json"
 
 

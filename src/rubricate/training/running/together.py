@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from rubricate.errors import RubricateError, RunError
-from rubricate.rewards.adapters.trl import reward_function
+from rubricate.rewards.adapters.trl import _evaluates, reward_function
 from rubricate.rewards.batch.rubrics import rubric_under
 from rubricate.rewards.seam import Reward
 
@@ -61,7 +61,8 @@ class Together:
         told: list[Any] = ["it broke off"]
         try:
             if rank() == 0:
-                told = [self._graded(everything, getattr(trainer_state, "global_step", None))]
+                step = getattr(trainer_state, "global_step", None)
+                told = [self._graded(everything, step, evaluation=_evaluates(log_metric))]
         except RubricateError as failure:
             told = [str(failure)]
             raise
@@ -74,22 +75,23 @@ class Together:
         own = graded[start : start + len(mine)]
         if log_metric is not None and rank() == 0:
             for name, value in metrics.items():
-                log_metric(f"rubric/{name}", value)
+                log_metric(name, value)
         if log_extra is not None:
             log_extra("rubric_verdicts", [verdicts for _, verdicts, _ in own])
             log_extra("rubric_unjudged", [why for _, _, why in own])
         return [reward for reward, _, _ in own]
 
     def _graded(
-        self, everything: Sequence[tuple[Any, Any, Any]], step: int | None
+        self, everything: Sequence[tuple[Any, Any, Any]], step: int | None, *, evaluation: bool
     ) -> tuple[list[tuple[float | None, str, str]], dict[str, float]]:
         if not everything:
             raise RubricateError("no process has a completion")
         prompts, completions, rubrics = zip(*everything, strict=True)
         column = None if all(rubric is None for rubric in rubrics) else list(rubrics)
-        batch = self.reward.grade(list(prompts), list(completions), column, step=step)
+        batch = self.reward.grade(list(prompts), list(completions), column, step=step, evaluation=evaluation)
         rows = [
             (one.reward, json.dumps(vector, ensure_ascii=False), one.why or "")
             for one, vector in zip(batch.graded, batch.vectors, strict=True)
         ]
-        return rows, batch.metrics
+        figures = {f"rubric/{name}": value for name, value in batch.metrics.items()}
+        return rows, {**figures, **batch.news}
