@@ -62,7 +62,7 @@ def test_flags_are_checked_against_accelerate():
 
 def test_two_processes_train_together(desk, policy):
     """Two processes on the CPU: the same step as one has, one grader's bill, one folder, no question twice,
-    one line in the log for each step; a budget counts for both."""
+    one line in the log for each step."""
     write(desk.path / "p.json", prompts())
     both = ("launch.cpu=true", "launch.num_processes=2", "files.responses_file=p.json")
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
