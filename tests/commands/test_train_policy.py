@@ -209,6 +209,34 @@ class TestGrpo:
         refused = train("grpo", policy, given[0], "online.enabled=true", "reward.rubrics=checkpoint:./x")
         assert refused.code == 2 and "no rubrics to refine" in refused.text
 
+    def test_a_monitor_watches(self, desk, policy):
+        """Held-out prompts are answered and graded by another grader every so many steps: in the journal, in
+        the log, and in what was paid."""
+        write(desk.path / "p.json", prompts())
+        write(desk.path / "held.json", prompts(6)[4:])
+        given = ("files.responses_file=p.json", "recipe.steps=2")
+        watch = ("monitor.prompts=held.json", "monitor.every=1", "monitor.max_tokens=6")
+        with Served() as server:
+            desk.ask(server)
+            told = train("grpo", policy, *given, *watch, "monitor.gold=grader:gold", "files.output_dir=seen")
+            assert told.code == 0, told.text
+            by_gold = [request for request in server.requests if request["model"] == "gold"]
+        assert by_gold and summary("seen")["sessions"][0]["calls_paid"] == server.n_requests
+        lines = [
+            msgspec.json.decode(text)
+            for text in Path("workflow_outs/seen/monitor.jsonl").read_bytes().splitlines()
+        ]
+        assert [line["step"] for line in lines if line["kind"] == "seen"] == [0, 1, 2]
+        assert any("monitor/gold" in entry for entry in log("seen"))
+        for words, said in (
+            ((*watch, "monitor.gold=gold"), "judge:MODEL, grader:MODEL or checkpoint:PATH"),
+            (watch, "monitor.prompts needs monitor.gold"),
+            (("monitor.gold=grader:x",), "monitor.gold needs monitor.prompts"),
+            (("monitor.prompts=p.json", "monitor.gold=grader:x"), "4 of its prompts are trained on"),
+        ):
+            refused = train("grpo", policy, *given, *words, *OFFLINE)
+            assert refused.code == 2 and said in refused.text, refused.text
+
     def test_chat_messages(self, desk, tmp_path_factory):
         """With a chat template prompts go to the policy as messages; without one that cannot be asked for."""
         chatty = tiny_policy(tmp_path_factory.mktemp("chatty"), chat=True)

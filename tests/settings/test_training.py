@@ -225,7 +225,9 @@ def test_every_key_is_read(kind, desk, monkeypatch, tmp_path_factory):
     held_out = [{**rows[0], "id": "e", "prompt": "the d c"}]
     write(desk.path / "e.json", held_out)
     more = ["recipe.epochs=1", "lora.rank=2", "files.output_dir=out", "files.evaluation_file=e.json"]
-    more += (*OFFLINE, "online.enabled=true", "online.every=1") if kind == "grpo" else ()
+    watched = ("monitor.prompts=m.json", "monitor.gold=grader:offline", "monitor.max_tokens=4")
+    write(desk.path / "m.json", [{**rows[0], "id": "m", "prompt": "c d"}])
+    more += (*OFFLINE, *watched, "online.enabled=true", "online.every=1") if kind == "grpo" else ()
     told = train(kind, policy, "files.responses_file=p.json", *more)
     assert told.code == 0, told.text
     if kind == "grpo":  # who is learned, asked for more money, or missing, is read elsewhere

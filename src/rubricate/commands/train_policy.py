@@ -20,6 +20,8 @@ from rubricate.runs.writing import replacing
 from rubricate.settings.training.loading import recipe_of, yaml_of_training
 from rubricate.settings.training.reward import Till, reward_of_training
 from rubricate.settings.training.schema import GrpoSettings, TrainSettings
+from rubricate.settings.training.watching import held_out_of_training, monitor_of_training
+from rubricate.training.monitors.live.journal import NAME as JOURNAL
 from rubricate.training.recipes.fields import (
     CONFIGS,
     check_names,
@@ -61,9 +63,15 @@ def train_policy(order: TrainOrder, console: Console, *, as_json: bool = False) 
         source = settings.files.responses_file or ""
         data = within_length(data, tokenizer, recipe, chat=chat, source=source)
     recipe.fields(len(data.train.rows), processes(), evaluates=data.evaluation is not None)
+    monitor = None
+    if isinstance(settings, GrpoSettings) and reward is not None:
+        trained_on = {row.prompt.key for row in data.train.rows}
+        held_out = held_out_of_training(settings, trained_on, chat=chat)
+        if held_out is not None:
+            monitor = monitor_of_training(settings, held_out, reward, till, folder / JOURNAL)
     if rank() == 0:
         _set_up(folder, settings, data, is_new=begun is None)
-    stretch = Stretch(settings, recipe, folder, data, tokenizer, chat, reward, till, said)
+    stretch = Stretch(settings, recipe, folder, data, tokenizer, chat, reward, till, said, monitor)
     try:
         code = stretch.run(resumed=begun is not None)
         if as_json and rank() == 0:

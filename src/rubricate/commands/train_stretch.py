@@ -46,10 +46,11 @@ class Stretch:
         reward: Reward | None,
         till: Till,
         console: Console,
+        monitor: Any = None,
     ):
         self.settings, self.recipe, self.folder, self.data = settings, recipe, folder, data
         self.tokenizer, self.chat, self.reward, self.till = tokenizer, chat, reward, till
-        self.console = console
+        self.console, self.monitor = console, monitor
         self._began = time.monotonic()
         self._first_step = 0
 
@@ -67,14 +68,19 @@ class Stretch:
             self._say(f"resuming {self.folder} from {at} of {steps:,} steps")
         self._say(_announced(self.settings, self.recipe, n_rows, self.data))
         trainer = self._trainer()
+        if self.monitor is not None:
+            self.monitor.attach(trainer)
         with _signals():
             trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
         self._save(trainer)
         if rank() == 0:
-            self._conclude("done", steps)
+            ended, why = trainer.state.global_step, getattr(self.monitor, "stopped_by", None)
+            self._conclude("done" if why is None else f"ended by the monitor: {why}", ended)
             summary = summary_of(self.folder, self.settings.policy.model, self.recipe, n_rows)
             folders.write_summary(self.folder, summary)
-            self._say(f"{steps:,} steps are done. The policy: {self.folder / folders.POLICY}")
+            self._say(f"{ended:,} steps are done. The policy: {self.folder / folders.POLICY}")
+            if why is not None:
+                self._say(f"The monitor ended it: {why}")
             for line in _lines_of(summary):
                 self._say(line)
         return DONE
@@ -124,7 +130,7 @@ class Stretch:
         if isinstance(self.settings, GrpoSettings) and self.settings.online.enabled:
             assert isinstance(self.reward, RubricReward), "a learned one is refused before"
             watchers.append(online_callback(self.reward))
-        return watchers
+        return watchers if self.monitor is None else [*watchers, self.monitor]
 
     def _rows(self, examples: Sequence[Any]) -> list[dict[str, Any]]:
         rows = []

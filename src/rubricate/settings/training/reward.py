@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -25,24 +25,24 @@ from rubricate.training.online.rubrics import OnlineRubrics
 
 @dataclass
 class Till:
-    """What the reward has cost in this process."""
+    """What the reward, and whoever watches, have cost in this process."""
 
-    roles: Roles | None = None
+    roles: list[Roles] = field(default_factory=list)
 
     @property
     def n_paid(self) -> int:
         """Calls that were paid for."""
-        return self.roles.n_paid if self.roles else 0
+        return sum(roles.n_paid for roles in self.roles)
 
     @property
     def n_reused(self) -> int:
         """Replies that the ledger gave."""
-        return self.roles.n_reused if self.roles else 0
+        return sum(roles.n_reused for roles in self.roles)
 
     @property
     def usd(self) -> float:
         """What the calls cost, as far as prices are known."""
-        return self.roles.budget.spent_usd if self.roles else 0.0
+        return sum(roles.budget.spent_usd for roles in self.roles)
 
 
 def is_learned(settings: GrpoSettings) -> bool:
@@ -110,7 +110,7 @@ async def _panel(
     async with opened_roles(
         settings, environment(), say=lambda line: None, roles=roles, models=models
     ) as opened:
-        till.roles = opened
+        till.roles.append(opened)
         yield Panel(
             await opened.grader(),
             await opened.proposer() if makes or refines else None,

@@ -61,6 +61,18 @@ class Learned(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     bf16: bool
 
 
+class MonitorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`monitor.*`: looks at the policy on held-out prompts while it is trained."""
+
+    prompts: str | None
+    gold: str | None
+    every: AtLeastOne
+    stop: bool
+    max_tokens: AtLeastOne
+    temperature: Annotated[float, msgspec.Meta(ge=0)]
+    gap_samples: Annotated[int, msgspec.Meta(ge=0)]
+
+
 class OnlineSettings(OnlineRules, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`online.*`: rubrics that change while the policy is trained, and by which rules."""
 
@@ -125,6 +137,7 @@ class GrpoSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     api: Api
     grade: Grading
     online: OnlineSettings
+    monitor: MonitorSettings
     budget: BudgetLimits
     ledger: Place | None
     random_seed: int

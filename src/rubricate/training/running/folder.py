@@ -7,6 +7,7 @@
 | left_out.json | what of the files takes no part, by reason |
 | log_history.jsonl | one line for each entry of TRL's `log_history`, as it comes |
 | checkpoints/checkpoint-N | TRL's checkpoints |
+| monitor.jsonl | what the monitor saw |
 | online | rubrics that change while the policy is trained |
 | policy | the trained model and its tokenizer |
 | sessions.jsonl | what each stretch of the training took |
