@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import json
 
@@ -11,7 +12,7 @@ from rubricate.errors import DataError, RunError, SettingsError
 from rubricate.rewards.adapters.inspect_ai import rubric_scorer
 from rubricate.rewards.adapters.openrlhf import reward_func_of
 from rubricate.rewards.adapters.verifiers import rubric_function, task_reward
-from rubricate.rewards.adapters.verl import compute_score_of
+from rubricate.rewards.adapters.verl import compute_score_of, reward_manager_of
 from rubricate.rewards.options import Options
 from rubricate.settings.reward import rubric_in_column
 from tests.rewards.players import PROMPT, Player, a_reward
@@ -50,6 +51,78 @@ class TestVerl:
             await compute_score_of(reward)("d", "x", CRITERIA, {})
         with pytest.raises(RunError, match="unjudged=NUMBER"):
             await compute_score_of(reward)("d", "y", CRITERIA, {"prompt": PROMPT})
+
+
+class Sample:
+    """A `DataProto` of one sample, in what a reward manager reads of it."""
+
+    def __init__(self, tokens, n, **rows):
+        torch = pytest.importorskip("torch")
+        prompt, padding = 3, [0] * (8 - len(tokens))
+        mask = [0, 1, 1] + [1] * n + [0] * (8 - n)
+        self.batch = {
+            "prompts": torch.zeros(prompt, dtype=torch.long),
+            "responses": torch.tensor(tokens + padding),
+            "attention_mask": torch.tensor(mask),
+        }
+        self.non_tensor_batch = rows
+
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, place):
+        assert place == 0
+        return self
+
+
+class Letters:
+    """A tokenizer: 0 is padding, 1 ends a text, the rest are letters."""
+
+    def decode(self, tokens, skip_special_tokens):
+        assert skip_special_tokens
+        return "".join(chr(token) for token in tokens.tolist() if token > 1)
+
+
+class TestVerlManager:
+    async def test_one_sample(self, verl, reward):
+        """The conversation that was sampled from is the prompt; padding and the end token are no text."""
+        manager = reward_manager_of(reward, unjudged=0.0)({"reward": {}}, Letters(), None, None, None)
+        assert isinstance(manager, verl) and manager.is_ready
+        assert inspect.iscoroutinefunction(manager.run_single)
+        rows = {
+            "raw_prompt": [{"role": "user", "content": PROMPT}],
+            "data_source": "d",
+            "reward_model": {"ground_truth": json.dumps(CRITERIA)},
+            "extra_info": {"index": 0},
+        }
+        said = await manager.run_single(Sample([ord("x"), 1], 2, **rows))
+        assert said["reward_score"] == 0.75
+        assert said["reward_extra_info"] == {"score": 0.75, "judged": 1.0, "coverage": 1.0, "why": ""}
+        none = await manager.run_single(Sample([ord("y"), 1], 2, **rows))
+        assert none["reward_score"] == 0.0 and none["reward_extra_info"]["judged"] == 0.0
+        assert none["reward_extra_info"].keys() == said["reward_extra_info"].keys()
+
+    async def test_many_at_a_time(self, verl, reward):
+        """A reward worker awaits all samples of its share together."""
+        manager = reward_manager_of(reward)({}, Letters())
+        rows = {"raw_prompt": PROMPT, "extra_info": {"rubric": CRITERIA}}
+        said = await asyncio.gather(*(manager.run_single(Sample([ord("x")], 1, **rows)) for _ in range(20)))
+        assert [one["reward_score"] for one in said] == [0.75] * 20
+        assert reward.totals.n == 20
+
+    async def test_no_number_for_what_cannot_be_judged(self, verl, reward):
+        """Without `unjudged` the training ends with an error that says what to do."""
+        manager = reward_manager_of(reward)({}, Letters(), compute_score=None, reward_router_address=None)
+        rows = {"raw_prompt": PROMPT, "extra_info": {"rubric": CRITERIA}}
+        with pytest.raises(RunError, match="unjudged=NUMBER"):
+            await manager.run_single(Sample([ord("y")], 1, **rows))
+        with pytest.raises(DataError, match=r"extra_info\.prompt"):
+            await manager.run_single(Sample([ord("x")], 1))
+
+    def test_without_verl(self, reward):
+        """One line, and no class that cannot work."""
+        with pytest.raises(SettingsError, match="verl is not installed"):
+            reward_manager_of(reward)
 
 
 class TestOpenRLHF:

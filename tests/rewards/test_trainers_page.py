@@ -20,8 +20,8 @@ def block_of(library: str) -> str:
 
 
 def test_every_block_is_run_by_a_test():
-    """TRL, verifiers, Inspect AI."""
-    assert len(BLOCKS) == 3
+    """TRL, the manager of verl, verifiers, Inspect AI."""
+    assert len(BLOCKS) == 4
 
 
 def test_what_the_first_block_says(capsys):
@@ -58,6 +58,14 @@ def test_trl(tmp_path, monkeypatch):
     log = names["trainer"].state.log_history
     assert sum("rewards/rubric_reward/mean" in line and "rubric/tie_share" in line for line in log) == 3
     assert names["reward"].totals.n == 12
+
+
+def test_the_manager_of_verl(verl):
+    """A file that verl loads, with a class of its own base in it."""
+    (block,) = (text for text in BLOCKS if "reward_manager_of" in text)
+    names: dict = {}
+    exec(block, names)
+    assert issubclass(names["RubricRewardManager"], verl)
 
 
 def test_verifiers():
