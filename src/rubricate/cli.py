@@ -11,7 +11,19 @@ from rubricate.roof.app import app
 
 # isort: off
 # The order of these is that of the commands in `rubricate --help`.
-from rubricate.roof import runs, rubrics, ledger, audit, criteria, judging, bench, redteam, theory, world
+from rubricate.roof import (
+    runs,
+    rubrics,
+    ledger,
+    audit,
+    criteria,
+    judging,
+    bench,
+    redteam,
+    theory,
+    serve,
+    world,
+)
 
 # isort: on
 
@@ -26,6 +38,7 @@ __all__ = [
     "redteam",
     "rubrics",
     "runs",
+    "serve",
     "theory",
     "world",
 ]
