@@ -20,6 +20,7 @@ from rubricate.roof import (
     judging,
     bench,
     redteam,
+    serve,
     policies,
     reward_models,
     online,
@@ -43,6 +44,7 @@ __all__ = [
     "reward_models",
     "rubrics",
     "runs",
+    "serve",
     "theory",
     "world",
 ]

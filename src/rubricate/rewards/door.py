@@ -11,9 +11,9 @@ import asyncio
 import os
 import threading
 import weakref
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import Future
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Generic, TypeVar
 
 from rubricate.errors import RunError
@@ -65,11 +65,35 @@ class Door(Generic[Opened]):
             return await work(await room.opened())
         return await asyncio.wrap_future(room.begin(work))
 
-    def close(self) -> None:
-        """Closes what was opened and ends the thread; the next use opens anew."""
+    @asynccontextmanager
+    async def here(self) -> AsyncIterator[None]:
+        """Until the block ends all work is done on the loop that runs it, without another thread between
+        whoever asks and whoever answers. What was opened is closed at its end.
+
+        Raises:
+            RunError: it is open already.
+        """
         with self._lock:
-            room, self._room = self._room, None
-        if room is not None and room.pid == os.getpid():
+            if self._room is not None:
+                raise RunError("the reward is open already, on another loop: close it first")
+            room = self._room = _Room(self._opening, asyncio.get_running_loop())
+        try:
+            yield
+        finally:
+            with self._lock:
+                if self._room is room:
+                    self._room = None
+            await room.shut()
+
+    def close(self) -> None:
+        """Closes what was opened and ends the thread; the next use opens anew. What is open on a loop that is
+        not the door's own stays open until that block ends."""
+        with self._lock:
+            room = self._room
+            if room is None or room.is_guest:
+                return
+            self._room = None
+        if room.pid == os.getpid():
             room.leave()
 
     def _entered(self) -> _Room[Opened]:
@@ -84,17 +108,25 @@ class Door(Generic[Opened]):
 
 
 class _Room(Generic[Opened]):
-    """A loop on its thread. What is opened is opened and closed by one task, which does nothing else."""
+    """A loop on its thread, or a guest on the loop that runs already. What is opened is opened and closed by
+    one task, which does nothing else."""
 
-    def __init__(self, opening: Callable[[], AbstractAsyncContextManager[Opened]]):
+    def __init__(
+        self,
+        opening: Callable[[], AbstractAsyncContextManager[Opened]],
+        host: asyncio.AbstractEventLoop | None = None,
+    ):
         self.pid = os.getpid()
-        self.loop = asyncio.new_event_loop()
-        self.thread = threading.Thread(target=self._run, name="rubricate-reward", daemon=True)
+        self.is_guest = host is not None
+        self.loop = host or asyncio.new_event_loop()
         self._opening = opening
         self._leaving = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
         self._lent: asyncio.Future[Opened] | None = None
-        self.thread.start()
+        self.thread = threading.current_thread()
+        if host is None:
+            self.thread = threading.Thread(target=self._run, name="rubricate-reward", daemon=True)
+            self.thread.start()
 
     def begin(self, work: Callable[[Opened], Coroutine[Any, Any, Result]]) -> Future[Result]:
         """The work under way."""
@@ -124,6 +156,12 @@ class _Room(Generic[Opened]):
         if threading.current_thread() is not self.thread:
             self.thread.join(_JOIN_S)
 
+    async def shut(self) -> None:
+        """Closes what was opened, on its own loop."""
+        self._leaving.set()
+        if self._keeper is not None:
+            await asyncio.gather(self._keeper, return_exceptions=True)
+
     async def _keep(self, lent: asyncio.Future[Opened]) -> None:
         try:
             async with self._opening() as opened:
@@ -143,9 +181,7 @@ class _Room(Generic[Opened]):
         for task in inside:
             task.cancel()
         await asyncio.gather(*inside, return_exceptions=True)
-        self._leaving.set()
-        if self._keeper is not None:
-            await asyncio.gather(self._keeper, return_exceptions=True)
+        await self.shut()
         self.loop.stop()
 
     def _run(self) -> None:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from rubricate.domain.aggregation import RULES
 from rubricate.domain.conversation import Prompt
 from rubricate.domain.guarantee import guaranteed
+from rubricate.domain.identity import key_of
 from rubricate.domain.judgement import Verdict
 from rubricate.domain.rubric import Rubric
 from rubricate.domain.scoring import COVERAGE_FLOOR
@@ -76,6 +77,7 @@ class RubricReward:
         if unseen not in ("make", "skip", "fail"):
             raise SettingsError(f"unseen is {unseen!r}; it is 'make', 'skip' or 'fail'")
         self.options, self.rule, self.floor, self.max_chars = options, rule, floor, max_chars
+        self.unseen = unseen
         self._rubrics = Rubrics(given or NoRubrics(), unseen, read_column)
         self.versions = versions
         if versions is not None:
@@ -177,6 +179,28 @@ class RubricReward:
     async def ainside(self, work: Callable[[Panel, RecallingGrader], Coroutine[Any, Any, Result]]) -> Result:
         """As `inside`, awaited."""
         return await self._door.through(lambda panel: work(panel, self._grading.recalling(panel.grader)))
+
+    def on_this_loop(self) -> AbstractAsyncContextManager[None]:
+        """Until the block ends all is done on the loop that runs it, as a server wants it: no thread stands
+        between a request and its grading.
+
+        Raises:
+            RunError: on entering, when the reward is open already.
+        """
+        return self._door.here()
+
+    async def identity(self) -> str:
+        """Content key of what decides a reward besides the rubrics that were given: who grades, proposes and
+        looks again, and by which rule, floor and options. Opens the panel and asks nobody.
+
+        Raises:
+            SettingsError: what the panel lacks.
+        """
+        return await self._door.through(self._identity)
+
+    async def _identity(self, panel: Panel) -> str:
+        names = [player and player.name for player in (panel.grader, panel.proposer, panel.second)]
+        return key_of("reward", names, self.rule, self.floor, self.options, self.unseen, self.max_chars)
 
     def close(self) -> None:
         """Closes sessions and ledger; the next batch opens them again."""

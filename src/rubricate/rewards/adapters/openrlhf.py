@@ -62,8 +62,10 @@ def reward_func_of(
                 BATCH,
                 f"{len(queries)} queries, {len(prompts)} prompts and {len(labels)} labels: give one each",
             )
-        told = [_label(label) for label in labels]
-        texts = [_response(query, prompt, end_tokens) for query, prompt in zip(queries, prompts, strict=True)]
+        told = [label_of(label) for label in labels]
+        texts = [
+            response_of(query, prompt, end_tokens) for query, prompt in zip(queries, prompts, strict=True)
+        ]
         asked = [about.get("prompt") or prompt for about, prompt in zip(told, prompts, strict=True)]
         batch = reward.grade(asked, texts, [about.get("rubric") for about in told])
         rewards = torch.tensor([number_of(one, unjudged, "OpenRLHF") for one in batch.graded])
@@ -73,7 +75,12 @@ def reward_func_of(
     return reward_func
 
 
-def _response(query: str, prompt: str, end_tokens: Sequence[str]) -> str:
+def response_of(query: str, prompt: str, end_tokens: Sequence[str]) -> str:
+    """The response in a query, without the prompt before it and the end tokens behind it.
+
+    Raises:
+        DataError: the query does not begin with the prompt.
+    """
     if not query.startswith(prompt):
         raise DataError(BATCH, "a query does not begin with its prompt, so its response cannot be told")
     text = query[len(prompt) :].rstrip()
@@ -82,7 +89,9 @@ def _response(query: str, prompt: str, end_tokens: Sequence[str]) -> str:
     return text
 
 
-def _label(label: Any) -> dict[str, Any]:
+def label_of(label: Any) -> dict[str, Any]:
+    """The prompt and the rubric that a label carries, as an object, as its JSON, or as the bare list of
+    criteria; nothing of a label that is none of these."""
     if isinstance(label, str):
         try:
             label = json.loads(label)
