@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -103,13 +105,14 @@ def load(
     said = said or name
     try:
         import torch
-        from transformers import AutoModelForSequenceClassification, AutoTokenizer
+        import transformers
     except ModuleNotFoundError as missing:
         raise SettingsError(f"a checkpoint needs {missing.name}: pip install 'rubricate[train]'") from None
     card = read_card(Path(name))
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name)
-        model = AutoModelForSequenceClassification.from_pretrained(name)
+        with quiet(transformers):
+            tokenizer = transformers.AutoTokenizer.from_pretrained(name)
+            model = transformers.AutoModelForSequenceClassification.from_pretrained(name)
     except (OSError, ValueError) as failure:
         why = next(iter(str(failure).strip().splitlines()), type(failure).__name__)
         raise SettingsError(f"{said}: cannot be loaded: {why}") from None
@@ -144,3 +147,20 @@ def _form_of_another(tokenizer: Any) -> TextForm:
     return TextForm(
         "plain" if kind == "pair" else kind, LONGEST_ELSEWHERE, prompt_share=0.0, response_cut="start"
     )
+
+
+@contextmanager
+def quiet(transformers: Any) -> Iterator[None]:
+    """Without bars, the reports of a new head, and what is told to authors of trainers."""
+    logging = transformers.utils.logging
+    before, had_bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            yield
+    finally:
+        logging.set_verbosity(before)
+        if had_bars:
+            logging.enable_progress_bar()

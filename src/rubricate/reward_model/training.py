@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +23,7 @@ from rubricate.reward_model.cards import CARD, Card, Counts, write_card
 from rubricate.reward_model.embedded import model_named
 from rubricate.reward_model.pairs import PreferencePair, data_key
 from rubricate.reward_model.recipe import Recipe, Tokens, steps_of, tokens_of
-from rubricate.reward_model.scoring import RewardModel, padded
+from rubricate.reward_model.scoring import RewardModel, padded, quiet
 from rubricate.reward_model.texts import TextForm, kind_for, room_of
 
 CHECKPOINTS = "checkpoints"
@@ -65,7 +63,7 @@ def ready(base: str, pairs: Sequence[PreferencePair], recipe: Recipe, seed: int 
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(where)
         transformers.set_seed(seed)
-        with _quiet(transformers):
+        with quiet(transformers):
             model = transformers.AutoModelForSequenceClassification.from_pretrained(
                 where, num_labels=1, dtype=torch.float32, ignore_mismatched_sizes=True
             )
@@ -140,7 +138,7 @@ def train(
         raise DataError("the pairs", "none is left to train on")
     _started(folder, mark, is_resumed=last is not None)
     trainer = _trainer(made, recipe, folder, seed, save_steps, progress)
-    with _quiet(_libraries()[1]):
+    with quiet(_libraries()[1]):
         trainer.train(resume_from_checkpoint=last)
     model = trainer.accelerator.unwrap_model(trainer.model)
     if recipe.lora_rank:
@@ -192,42 +190,44 @@ def _trainer(
     import torch
     import transformers
     from datasets import Dataset
-    from trl import RewardConfig, RewardTrainer
+    from trl.trainer.reward_config import RewardConfig
+    from trl.trainer.reward_trainer import RewardTrainer
 
     columns: dict[str, Any] = {"chosen_ids": made.tokens.chosen, "rejected_ids": made.tokens.rejected}
     if recipe.margin:
         columns["margin"] = made.tokens.margins
     steps = steps_of(recipe, len(made.tokens.chosen))
-    config = RewardConfig(
-        output_dir=str(folder / CHECKPOINTS),
-        learning_rate=recipe.learning_rate,
-        per_device_train_batch_size=recipe.batch_size,
-        gradient_accumulation_steps=recipe.accumulation,
-        num_train_epochs=recipe.epochs,
-        lr_scheduler_type=recipe.schedule,
-        warmup_steps=round(recipe.warmup * steps),
-        weight_decay=recipe.weight_decay,
-        center_rewards_coefficient=recipe.center,
-        max_length=None,  # nothing is too long any more
-        bf16=recipe.bf16,
-        gradient_checkpointing=recipe.checkpointing,
-        seed=seed,
-        use_cpu=not torch.cuda.is_available() and not _has_other_device(torch),
-        dataloader_pin_memory=torch.cuda.is_available(),
-        save_strategy="no" if save_steps is None else "steps",
-        save_steps=save_steps or 500,
-        save_total_limit=1,
-        logging_steps=1 if steps < 100 else 10,
-        report_to="none",
-        disable_tqdm=True,
-    )
+    with quiet(transformers):
+        config = RewardConfig(
+            output_dir=str(folder / CHECKPOINTS),
+            learning_rate=recipe.learning_rate,
+            per_device_train_batch_size=recipe.batch_size,
+            gradient_accumulation_steps=recipe.accumulation,
+            num_train_epochs=recipe.epochs,
+            lr_scheduler_type=recipe.schedule,
+            warmup_steps=round(recipe.warmup * steps),
+            weight_decay=recipe.weight_decay,
+            center_rewards_coefficient=recipe.center,
+            max_length=None,  # nothing is too long any more
+            bf16=recipe.bf16,
+            gradient_checkpointing=recipe.checkpointing,
+            seed=seed,
+            use_cpu=not torch.cuda.is_available() and not _has_other_device(torch),
+            dataloader_pin_memory=torch.cuda.is_available(),
+            save_strategy="no" if save_steps is None else "steps",
+            save_steps=save_steps or 500,
+            save_total_limit=1,
+            logging_steps=1 if steps < 100 else 10,
+            report_to="none",
+            disable_tqdm=True,
+        )
 
-    class Told(transformers.TrainerCallback):  # type: ignore[misc]
+    class Told(transformers.TrainerCallback):
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **rest: Any) -> None:
             if logs and "loss" in logs:
                 progress(state.global_step, state.max_steps, float(logs["loss"]))
 
-    with _quiet(transformers):
+    with quiet(transformers):
         trainer = RewardTrainer(
             model=made.model,
             args=config,
@@ -310,19 +310,6 @@ def _libraries() -> tuple[Any, Any]:
 
 def _has_other_device(torch: Any) -> bool:
     return bool(torch.accelerator.is_available()) if hasattr(torch, "accelerator") else False
-
-
-@contextmanager
-def _quiet(transformers: Any) -> Iterator[None]:
-    """Without the reports of a new head, and without what is told to authors of trainers."""
-    before = transformers.utils.logging.get_verbosity()
-    transformers.utils.logging.set_verbosity_error()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)
-            yield
-    finally:
-        transformers.utils.logging.set_verbosity(before)
 
 
 def _unfinished(folder: Path, mark: str) -> str | None:
