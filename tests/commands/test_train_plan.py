@@ -86,6 +86,18 @@ def test_rubrics_to_be_made(desk):
     assert told["spend"]["usual"]["propose"]["calls"] == 3
 
 
+def test_rubrics_that_are_not_there_yet(desk):
+    """The bill comes before the rubrics: they are assumed, nobody is asked to propose them, and the commands
+    that make them are told."""
+    write(desk.path / "p.json", prompts(4, rubric=False))
+    given = ("train", "grpo", "--dry-run", "--config-name", "great_pair", "files.responses_file=p.json")
+    told = command_json(*given, "recipe.prompts_per_step=4")
+    assert told["rubrics_to_come"] == "workflow_outs/great_pair"
+    assert told["grader_calls"] == 2 * 4 * 16 and told["proposer_calls"] == 0
+    printed = command(*given, "recipe.prompts_per_step=4").text
+    assert "rubricate run --config-name single" in printed and "assumed here" in printed
+
+
 def test_what_the_ledger_holds(desk, tmp_path_factory):
     """Replies of the models that will be asked are counted; a training that was begun tells its steps."""
     pytest.importorskip("trl")

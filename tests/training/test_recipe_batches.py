@@ -110,6 +110,14 @@ def test_steps_of_sft(n, devices, steps):
     assert DpoRecipe().fields(n, devices)["max_steps"] == steps // 2
 
 
+@pytest.mark.parametrize("recipe", [GrpoRecipe, SftRecipe, DpoRecipe])
+@pytest.mark.parametrize("name", ["max_steps", "num_train_epochs", "per_device_train_batch_size"])
+def test_words_are_no_numbers(recipe, name):
+    """A field of TRL that counts, and is no number, is told before anything is counted with it."""
+    with pytest.raises(SettingsError, match=f"trainer.{name} is 'many'"):
+        recipe(trainer={name: "many"}).fields(500)
+
+
 def test_a_prompt_leaves_room():
     """A sequence that is all prompt has no room for a completion."""
     with pytest.raises(SettingsError, match="no token"):

@@ -136,3 +136,28 @@ def test_a_model_that_is_not_there(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(SettingsError, match="no tokenizer"):
         grpo_trainer(recipe(), model=str(tmp_path), rows=ROWS, reward_funcs=len, folder=tmp_path)
+
+
+def test_what_is_not_installed_or_not_there(policy, tmp_path):
+    """vLLM where it is missing, DeepSpeed where it is missing, and a folder without weights: each is told."""
+    import importlib.util
+    import shutil
+
+    for library, given in (
+        ("vllm", {"use_vllm": True}),
+        ("deepspeed", {"deepspeed": {"zero_optimization": {}}}),
+    ):
+        if importlib.util.find_spec(library) is None:
+            with pytest.raises(SettingsError, match=r"installed|refuses"):
+                grpo_trainer(
+                    recipe(trainer={**SMALL, **given}),
+                    model=policy,
+                    rows=ROWS,
+                    reward_funcs=len,
+                    folder=tmp_path,
+                )
+    empty = tmp_path / "empty"
+    shutil.copytree(policy, empty)
+    (empty / "model.safetensors").unlink()
+    with pytest.raises(SettingsError, match="cannot be loaded"):
+        grpo_trainer(recipe(), model=str(empty), rows=ROWS, reward_funcs=len, folder=tmp_path)

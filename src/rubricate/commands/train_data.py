@@ -85,13 +85,21 @@ def _rows_of(settings: TrainSettings, source: str, sample_size: int | None) -> P
     return _pairs(settings, source, sample_size)
 
 
+def rubrics_to_come(settings: GrpoSettings) -> str | None:
+    """The rubrics that the settings name, where they are not there yet."""
+    named = settings.reward.rubrics
+    if named is None or is_learned(settings) or "://" in named or Path(named).exists():
+        return None
+    return named
+
+
 def _rubrics(settings: GrpoSettings, source: str) -> list[RubricFile]:
     """Rubrics in the rows themselves come first, then those of the file that is named."""
     found = [read_rubrics(source) if is_run(source) else rubrics_in(source)]
     named = settings.reward.rubrics
     if named is None:
         return found
-    if "://" not in named and not Path(named).exists():
+    if rubrics_to_come(settings) is not None:
         made = _made(settings)
         raise SettingsError(f"reward.rubrics: {named} is not there{f'; {made}' if made else ''}")
     return [*found, read_rubrics(str(rubrics_file(Path(named))) if "://" not in named else named)]

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rubricate.commands.session import in_loop
-from rubricate.commands.train_data import Data, data_of
+from rubricate.commands.train_data import Data, data_of, rubrics_to_come
 from rubricate.commands.train_order import TrainOrder, folder_of, settings_for
 from rubricate.domain.record import Spend
 from rubricate.errors import SettingsError
@@ -42,10 +42,15 @@ def show_training(order: TrainOrder, console: Console, *, as_json: bool = False)
     names = field_names(order.kind)
     if names is not None:
         check_names(settings.trainer, names, CONFIGS[order.kind])
+    awaited = rubrics_to_come(settings) if isinstance(settings, GrpoSettings) and begun is None else None
+    if isinstance(settings, GrpoSettings) and awaited is not None:
+        # Whoever plans wants the bill before the rubrics are paid for.
+        later = msgspec.structs.replace(settings.reward, rubrics=None, unseen="make")
+        settings = msgspec.structs.replace(settings, reward=later)
     data = Data.of_folder(begun) if begun else data_of(settings)
     devices = _devices(settings)
     recipe.fields(len(data.train.rows), devices)
-    told: dict[str, Any] = _told(settings, recipe, data, devices)
+    told: dict[str, Any] = _told(settings, recipe, data, devices, awaited)
     if begun is not None:
         checkpoint = folders.last_checkpoint(begun)
         told["done_steps"] = int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0
@@ -59,7 +64,9 @@ def show_training(order: TrainOrder, console: Console, *, as_json: bool = False)
     return 0
 
 
-def _told(settings: TrainSettings, recipe: Any, data: Data, devices: int) -> dict[str, Any]:
+def _told(
+    settings: TrainSettings, recipe: Any, data: Data, devices: int, awaited: str | None
+) -> dict[str, Any]:
     rows = data.train.rows
     told: dict[str, Any] = {
         "model": settings.policy.model,
@@ -83,7 +90,7 @@ def _told(settings: TrainSettings, recipe: Any, data: Data, devices: int) -> dic
         }
         return told
     assert isinstance(recipe, GrpoRecipe), "the recipe of its settings"
-    bill = _bill(settings, recipe, data, devices)
+    bill = _bill(settings, recipe, data, devices, makes=awaited is None)
     cut = recipe.batches(devices)
     told |= {
         "cut": {
@@ -94,6 +101,7 @@ def _told(settings: TrainSettings, recipe: Any, data: Data, devices: int) -> dic
         },
         **{name: getattr(bill, name) for name in ("steps", "steps_per_epoch", "rollouts", "grader_calls")},
         "proposer_calls": bill.proposer_calls,
+        "rubrics_to_come": awaited,
         "rubrics_made": sum(row.rubric is None for row in rows) if not is_learned(settings) else 0,
         "completion_tokens": dict(bill.tokens),
         "spend": {
@@ -106,10 +114,10 @@ def _told(settings: TrainSettings, recipe: Any, data: Data, devices: int) -> dic
     return told
 
 
-def _bill(settings: GrpoSettings, recipe: GrpoRecipe, data: Data, devices: int) -> Bill:
+def _bill(settings: GrpoSettings, recipe: GrpoRecipe, data: Data, devices: int, *, makes: bool) -> Bill:
     models, learned = settings.models, is_learned(settings)
     asks = not learned and models.verifier != OFFLINE
-    makes = not learned and models.rubric_generator != OFFLINE and settings.reward.unseen == "make"
+    makes = makes and not learned and models.rubric_generator != OFFLINE and settings.reward.unseen == "make"
     asking = Asking(
         grader=models.verifier if asks else None,
         proposer=models.rubric_generator if makes else None,
@@ -162,6 +170,10 @@ def _lines(settings: TrainSettings, told: dict[str, Any], order: TrainOrder) -> 
             f"{cut['accumulation']} passes of {cut['per_device']} completions on {devices}"
         )
         yield f"{told['rollouts']:,} rollouts, at most {told['grader_calls']:,} grader calls"
+        if told["rubrics_to_come"]:
+            made = "".join(f"\n  {line}" for line in settings.made_by)
+            by = f"; these commands make them:{made}" if made else ""
+            yield f"The rubrics of {told['rubrics_to_come']} are not there yet, and assumed here{by}"
         if told["proposer_calls"]:
             yield f"{told['proposer_calls']:,} proposer calls: rubrics of prompts that have none"
         if settings.online.enabled:

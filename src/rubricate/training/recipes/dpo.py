@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rubricate.training.recipes.examples import Examples, Positive
-from rubricate.training.recipes.fields import config_of, loaded_tokenizer, processes, quiet, trl
+from rubricate.training.recipes.fields import built, config_of, loaded_tokenizer, processes, trl
 
 
 class DpoRecipe(Examples, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -49,7 +49,8 @@ def dpo_trainer(
     from datasets import Dataset
 
     fields = recipe.fields(len(rows), processes(), evaluates=bool(eval_rows))
-    trainer = library.DPOTrainer(
+    return built(
+        library.DPOTrainer,
         model=model,
         processing_class=loaded_tokenizer(model, tokenizer, bool(recipe.trainer.get("trust_remote_code"))),
         args=config_of(library.DPOConfig, folder, fields, recipe.trainer),
@@ -58,4 +59,3 @@ def dpo_trainer(
         callbacks=list(callbacks),
         peft_config=recipe.lora.config() if recipe.lora else None,
     )
-    return quiet(trainer)

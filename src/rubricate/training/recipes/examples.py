@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import msgspec
 
 from rubricate.errors import SettingsError
-from rubricate.training.recipes.fields import Lora
+from rubricate.training.recipes.fields import Lora, number_in
 
 AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
@@ -48,8 +48,8 @@ class Examples(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         Raises:
             SettingsError: the step does not divide over the devices.
         """
-        size = self.trainer.get("per_device_train_batch_size")
-        passes = self.trainer.get("gradient_accumulation_steps")
+        size = _whole(self.trainer, "per_device_train_batch_size")
+        passes = _whole(self.trainer, "gradient_accumulation_steps")
         if size is not None and passes is not None:
             return int(size), int(passes)
         if self.batch % devices:
@@ -70,14 +70,15 @@ class Examples(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     def steps_for(self, n_rows: int, devices: int = 1) -> int:
         """Steps of a training on so many examples; the last batch of an epoch may be a part of one."""
-        given = self.trainer.get("max_steps")
-        if given is not None and given > 0:
+        given = number_in(self.trainer, "max_steps")
+        if given is not None:
             return int(given)
         if self.steps is not None:
             return self.steps
         size, passes = self.cut(devices)
         return ceil(
-            (self.trainer.get("num_train_epochs") or self.epochs) * ceil(n_rows / (size * passes * devices))
+            (number_in(self.trainer, "num_train_epochs") or self.epochs)
+            * ceil(n_rows / (size * passes * devices))
         )
 
     def fields(self, n_rows: int, devices: int = 1, *, evaluates: bool = False) -> dict[str, Any]:
@@ -112,3 +113,8 @@ class Examples(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 def _without(given: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
     return {name: value for name, value in given.items() if name not in names}
+
+
+def _whole(given: Mapping[str, Any], name: str) -> int | None:
+    number = number_in(given, name)
+    return None if number is None else max(1, int(number))

@@ -112,16 +112,41 @@ def config_of(kind: Any, folder: Path, fields: Mapping[str, Any], given: Collect
     }
     try:
         return kind(**{**fixed, **fields})
-    except (TypeError, ValueError) as refused:
+    except (TypeError, ValueError, ImportError) as refused:
         raise SettingsError(f"{kind.__name__} refuses its settings: {refused}") from None
 
 
-def quiet(trainer: Any) -> Any:
-    """The trainer without the callback that prints each line of its log as a dictionary."""
+def built(kind: Any, **given: Any) -> Any:
+    """A trainer of TRL, without the callback that prints each line of its log as a dictionary.
+
+    Raises:
+        SettingsError: something that its config asks for is not installed, or its model cannot be loaded.
+    """
     from transformers import PrinterCallback
 
+    try:
+        trainer = kind(**given)
+    except ImportError as missing:
+        raise SettingsError(f"what the settings ask for is not installed: {_line(missing)}") from None
+    except OSError as failure:
+        raise SettingsError(f"the model {given['model']!r} cannot be loaded: {_line(failure)}") from None
     trainer.remove_callback(PrinterCallback)
     return trainer
+
+
+def number_in(given: Mapping[str, Any], name: str) -> float | None:
+    """A positive number among the fields given by name; None where it is not given, or left to the recipe by
+    a number below 1 (TRL's -1).
+
+    Raises:
+        SettingsError: it is no number.
+    """
+    value = given.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise SettingsError(f"trainer.{name} is {value!r}, and must be a number")
+    return value if value > 0 else None
 
 
 def check_names(given: Collection[str], known: Collection[str], kind: str) -> None:

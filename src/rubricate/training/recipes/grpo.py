@@ -15,7 +15,15 @@ import msgspec
 
 from rubricate.errors import SettingsError
 from rubricate.training.recipes.batches import FIELDS, Batches, batches_of
-from rubricate.training.recipes.fields import Lora, config_of, loaded_tokenizer, processes, quiet, trl
+from rubricate.training.recipes.fields import (
+    Lora,
+    built,
+    config_of,
+    loaded_tokenizer,
+    number_in,
+    processes,
+    trl,
+)
 
 LENGTH = ("max_steps", "num_train_epochs")
 """Fields of TRL that say how long a training is; given by name, they go into the number of steps."""
@@ -77,7 +85,7 @@ class GrpoRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     @property
     def max_completion(self) -> int:
         """Tokens of a completion at most."""
-        given = self.trainer.get("max_completion_length")
+        given = number_in(self.trainer, "max_completion_length")
         return int(given) if given is not None else self.max_sequence - self.max_prompt
 
     def batches(self, devices: int = 1) -> Batches:
@@ -90,12 +98,12 @@ class GrpoRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
     def steps_for(self, n_prompts: int, devices: int = 1) -> int:
         """Steps of a training on so many prompts."""
-        given = self.trainer.get("max_steps")
-        if given is not None and given > 0:
+        given = number_in(self.trainer, "max_steps")
+        if given is not None:
             return int(given)
         if self.steps is not None:
             return self.steps
-        epochs = self.trainer.get("num_train_epochs") or self.epochs
+        epochs = number_in(self.trainer, "num_train_epochs") or self.epochs
         return self.batches(devices).steps(n_prompts, epochs)
 
     def fields(self, n_prompts: int, devices: int = 1, *, evaluates: bool = False) -> dict[str, Any]:
@@ -165,7 +173,8 @@ def grpo_trainer(
     config = config_of(library.GRPOConfig, folder, fields, recipe.trainer)
     from datasets import Dataset
 
-    trainer = library.GRPOTrainer(
+    return built(
+        library.GRPOTrainer,
         model=model,
         processing_class=loaded_tokenizer(model, tokenizer, bool(recipe.trainer.get("trust_remote_code"))),
         reward_funcs=list(reward_funcs) if isinstance(reward_funcs, Sequence) else reward_funcs,
@@ -175,4 +184,3 @@ def grpo_trainer(
         callbacks=list(callbacks),
         peft_config=recipe.lora.config() if recipe.lora else None,
     )
-    return quiet(trainer)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rubricate.training.recipes.examples import Examples
-from rubricate.training.recipes.fields import config_of, loaded_tokenizer, processes, quiet, trl
+from rubricate.training.recipes.fields import built, config_of, loaded_tokenizer, processes, trl
 
 
 class SftRecipe(Examples, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -34,7 +34,8 @@ def sft_trainer(
     from datasets import Dataset
 
     fields = recipe.fields(len(rows), processes(), evaluates=bool(eval_rows))
-    trainer = library.SFTTrainer(
+    return built(
+        library.SFTTrainer,
         model=model,
         processing_class=loaded_tokenizer(model, tokenizer, bool(recipe.trainer.get("trust_remote_code"))),
         args=config_of(library.SFTConfig, folder, fields, recipe.trainer),
@@ -43,4 +44,3 @@ def sft_trainer(
         callbacks=list(callbacks),
         peft_config=recipe.lora.config() if recipe.lora else None,
     )
-    return quiet(trainer)
