@@ -20,6 +20,7 @@ from rubricate.settings.loading import CONFIGS, known_keys, load_settings
 from rubricate.settings.training.loading import known_keys as training_keys
 from rubricate.settings.training.loading import load_training
 from rubricate.settings.training.schema import SHAPES
+from tests.reward_model.models import a_reward_model
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
@@ -136,8 +137,14 @@ def test_paths_of_the_repository_exist(name: str) -> None:
     "name", [name for name in NAMES if any(kind == "python" for kind, _ in blocks(ROOT / name))]
 )
 def test_python_runs(name: str, finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every block of Python on a page runs, in order, beside the run of the quickstart."""
-    monkeypatch.chdir(finished_run)
+    """Every block of Python on a page runs, in order, beside the run of the quickstart; where the page has
+    trained a model, beside a model."""
+    if name == "docs/reward-models.md":
+        pytest.importorskip("torch")
+        a_reward_model(tmp_path / "rm")
+        monkeypatch.chdir(tmp_path)
+    else:
+        monkeypatch.chdir(finished_run)
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     script = tmp_path / "page.py"

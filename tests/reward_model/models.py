@@ -81,6 +81,15 @@ def a_decoder(folder: Path, *, template: str | None = None) -> str:
     return str(folder)
 
 
+def a_reward_model(folder: Path) -> str:
+    """A random model with a scalar head, as one that was trained elsewhere is saved: without a card."""
+    transformers = pytest.importorskip("transformers")
+    base = an_encoder(folder)
+    made = transformers.AutoModelForSequenceClassification.from_pretrained(base, num_labels=1)
+    made.save_pretrained(folder)
+    return str(folder)
+
+
 def separable(n: int, *, length: int = 6, seed: int = 0) -> list[PreferencePair]:
     """Pairs of one prompt each: the preferred response has a good word among plain ones, the other a bad one,
     at some place; both are equally long."""

@@ -335,8 +335,9 @@ def _started(folder: Path, mark: str, *, is_resumed: bool) -> None:
 
 
 def _save(model: Any, tokenizer: Any, log: list[dict[str, Any]], card: Card, folder: Path) -> None:
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    with quiet(_libraries()[1]):
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
     (folder / LOG).write_text(json.dumps(log, indent=1) + "\n", encoding="utf-8")
     write_card(card, folder)
     shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
