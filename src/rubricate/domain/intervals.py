@@ -14,6 +14,9 @@ import msgspec
 Z = 1.959963984540054
 """The 97.5% point of the standard normal."""
 
+T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131)
+"""The 97.5% points of Student's t with 1, 2, ... degrees of freedom."""
+
 RESAMPLES = 2_000
 BOOTSTRAP_UP_TO = 500
 """Means of more values than this get the normal interval: there the two agree to a few percent of their
@@ -115,6 +118,23 @@ def mean(values: Sequence[float], seed: int = 0) -> Estimate | None:
     means = numpy.sort(means.clip(lowest, highest)).tolist()
     tail = RESAMPLES // 40
     return Estimate(value, n, means[tail - 1], means[-tail])
+
+
+def mean_of_few(values: Sequence[float]) -> Estimate | None:
+    """The mean of a handful of independent values (one per seed) with Student's interval; None for none.
+
+    Beyond 16 values the normal point stands in for Student's. Assumes values that scatter about as the normal
+    law does, which three seeds cannot show: such an interval is wide, and that is its point.
+    """
+    n = len(values)
+    if n == 0:
+        return None
+    value = math.fsum(values) / n
+    if n == 1:
+        return Estimate(value, n, None, None)
+    error = math.sqrt(math.fsum((x - value) ** 2 for x in values) / (n - 1) / n)
+    half = (T[n - 2] if n - 2 < len(T) else Z) * error
+    return Estimate(value, n, value - half, value + half)
 
 
 def _wilson(share: float, n: float) -> tuple[float, float]:

@@ -111,7 +111,7 @@ def load(
         tokenizer = AutoTokenizer.from_pretrained(name)
         model = AutoModelForSequenceClassification.from_pretrained(name)
     except (OSError, ValueError) as failure:
-        why = str(failure).strip().splitlines()[0]
+        why = next(iter(str(failure).strip().splitlines()), type(failure).__name__)
         raise SettingsError(f"{said}: cannot be loaded: {why}") from None
     outputs = model.config.num_labels
     if outputs != 1:

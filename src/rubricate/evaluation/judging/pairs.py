@@ -133,9 +133,12 @@ def _shape_of(source: str) -> str:
 
 def _of_cases(cases: Iterable[Case], left_out: Counter[str]) -> Iterator[Pair]:
     for case in cases:
-        named = case.generators or (None,) * len(case.responses)
+        unknown = (None,) * len(case.responses)
         sides = [
-            Response(strip_thinking(text), name) for text, name in zip(case.responses, named, strict=True)
+            Response(strip_thinking(text), name, gold)
+            for text, name, gold in zip(
+                case.responses, case.generators or unknown, case.gold or unknown, strict=True
+            )
         ]
         for contest in case.contests:
             for one, two in ((one, two) for one in contest.better for two in contest.worse):
