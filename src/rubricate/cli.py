@@ -12,7 +12,7 @@ from rubricate.roof.app import app
 # isort: off
 # The order of these is that of the commands in `rubricate --help`.
 from rubricate.roof import runs, rubrics, ledger, audit, criteria, judging, bench, redteam, theory, world
-from rubricate.roof import reward_models
+from rubricate.roof import reward_models, rehearsal
 
 # isort: on
 
@@ -25,6 +25,7 @@ __all__ = [
     "ledger",
     "main",
     "redteam",
+    "rehearsal",
     "reward_models",
     "rubrics",
     "runs",

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from rubricate.roof.app import AsJson, ConfigDir, ConfigName, MaxCalls, MaxCost, Overrides, app, console
-from rubricate.roof.bench import BatchSize, HttpBody, HttpKey, MaxLength, Rubrics, limits
+from rubricate.roof.scoring import BatchSize, HttpBody, HttpKey, MaxLength, Rubrics, limits
 from rubricate.roof.train import train
 
 
