@@ -1,5 +1,7 @@
-"""The sizes of a rehearsal of training: all that shapes it besides the dials of the world, so that equal plans
-give equal runs. Those of training are chosen for a small model; `docs/over-optimisation.md` says how."""
+"""The sizes of a rehearsal of training: all that shapes it besides the dials of the world.
+
+Those of training are chosen for a small model; `docs/over-optimisation.md` says how.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +21,8 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     whole sentences within the budget and read `epochs` times by a model of `layers` layers of `width`.
     Pairs (BT): `pairs` for each way of asking.
     GRPO: `steps` steps of `prompts` prompts with `rollouts` answers each.
-    Measuring: at `marks` steps besides the first; `samples` answers to each prompt, and `base` of the starting
-    policy, which are the starting pool as well.
+    Measuring: at `marks` steps besides the first, on `samples` answers to each prompt. The starting policy
+    gives `base` answers to each prompt of training, the starting pool, and `start` to each one held out.
     """
 
     subjects: int = 12
@@ -40,19 +42,20 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     pair_epochs: int = 3
     pair_rate: float = 3e-4
 
-    steps: int = 200
+    steps: int = 100
     prompts: int = 4
     rollouts: int = 16
-    learning_rate: float = 2e-4
+    learning_rate: float = 4e-4
     kl: float = 0.01
 
-    marks: int = 16
+    marks: int = 12
     samples: int = 8
     base: int = 256
+    start: int = 64
 
 
 def quick() -> Plan:
     """Small enough to be through with all four rewards in about three minutes; too small to show anything."""
     return Plan(
-        subjects=6, lessons=96, epochs=4, pairs=12, pair_epochs=2, steps=40, marks=6, samples=4, base=64
+        subjects=6, lessons=96, epochs=4, pairs=12, pair_epochs=2, steps=40, marks=6, samples=4, base=64, start=16
     )

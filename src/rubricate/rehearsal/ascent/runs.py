@@ -2,14 +2,15 @@
 
 plan.json                  the plan and the dials, so that no two rehearsals mix
 seed-N/model, seed-N/bt    the taught model, and the Bradley-Terry model
-seed-N/pool.jsonl          the starting pool: answers of the starting policy with gold and every reward's score
+seed-N/pool.jsonl          the starting pool: answers of the starting policy, gold and all rewards' scores
+seed-N/start.json          golds of the starting policy on held-out prompts
 seed-N/REWARD.jsonl        the points of one run; it is there whole or not at all
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ from rubricate.world.dials import Dials
 
 PLAN = "plan.json"
 POOL = "pool.jsonl"
+START = "start.json"
 
 
 class Terms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -117,20 +119,29 @@ class Site:
             draft.rename(self.model)
         if not (self.folder / POOL).is_file():
             told("drawing the starting pool")
-            base, tokenizer = _loaded(self.model)
-            plan, prompts = self.school.plan, self.school.asked
-            said = say(
-                base, tokenizer, [p for p in prompts for _ in range(plan.base)], plan.budget, self.school.seed
-            )
-            columns: dict[str, list[float | None]] = {}
-            for reward in REWARDS:
-                with self._paid(reward) as payment:
-                    columns[reward] = payment.scores(said.prompts, said.texts)
-            ids = {prompt: f"asked-{number}" for number, prompt in enumerate(prompts)}
-            with replacing(self.folder / POOL) as draft, draft.open("wb") as file:
-                for prompt, text, *paid in zip(said.prompts, said.texts, *columns.values(), strict=True):
-                    row = Row(ids[prompt], prompt, text, **dict(zip(columns, paid, strict=True)))
-                    file.write(msgspec.json.encode(row) + b"\n")
+            self._draw()
+
+    def _draw(self) -> None:
+        """Answers of the starting policy: to prompts of training with all scores, to others with gold alone.
+        The pool is written last: it is there when all is."""
+        base, tokenizer = _loaded(self.model)
+        plan, school = self.school.plan, self.school
+        others = say(base, tokenizer, _each(school.held_out, plan.start), plan.budget, school.seed + 1)
+        golds = Golds()
+        for prompt, text in zip(others.prompts, others.texts, strict=True):
+            golds.setdefault(prompt, []).append(school.gold(prompt, text))
+        with replacing(self.folder / START) as draft:
+            draft.write_bytes(msgspec.json.encode(golds))
+        said = say(base, tokenizer, _each(school.asked, plan.base), plan.budget, school.seed)
+        columns: dict[str, list[float | None]] = {}
+        for reward in REWARDS:
+            with self._paid(reward) as payment:
+                columns[reward] = payment.scores(said.prompts, said.texts)
+        ids = {prompt: f"asked-{number}" for number, prompt in enumerate(school.asked)}
+        with replacing(self.folder / POOL) as draft, draft.open("wb") as file:
+            for prompt, text, *paid in zip(said.prompts, said.texts, *columns.values(), strict=True):
+                scores: dict[str, Any] = dict(zip(columns, paid, strict=True))
+                file.write(msgspec.json.encode(Row(ids[prompt], prompt, text, **scores)) + b"\n")
 
     def run(self, reward: str, told: Callable[[Point], None]) -> list[Point]:
         """The points of a run: of the finished one, or of one that is made now."""
@@ -138,23 +149,18 @@ class Site:
         if found is not None:
             return found
         base, tokenizer = _loaded(self.model)
-        yardstick = Yardstick(self.school, tokenizer, base, self._start(base, tokenizer))
+        yardstick = Yardstick(self.school, tokenizer, base, self._start())
         with self._paid(reward) as payment:
             points = climb(self.school, self.model, payment, reward, yardstick, told)
         with replacing(self.folder / f"{reward}.jsonl") as draft, draft.open("wb") as file:
             file.writelines(msgspec.json.encode(point) + b"\n" for point in points)
         return points
 
-    def _start(self, base: Any, tokenizer: Any) -> Golds:
-        """Golds of the starting policy: of the pool for prompts of training, of as many new answers for those
-        held out."""
-        plan, school, found = self.school.plan, self.school, Golds()
+    def _start(self) -> Golds:
+        """Golds of the starting policy: of the pool for prompts of training, of new answers for others."""
+        found: Golds = msgspec.json.decode((self.folder / START).read_bytes())
         for row in self.pool() or []:
             found.setdefault(row.prompt, []).append(row.gold)
-        each = [prompt for prompt in school.held_out for _ in range(plan.base)]
-        said = say(base, tokenizer, each, plan.budget, school.seed + 1)
-        for prompt, text in zip(said.prompts, said.texts, strict=True):
-            found.setdefault(prompt, []).append(school.gold(prompt, text))
         return found
 
     @contextmanager
@@ -172,6 +178,10 @@ class Site:
             yield payment
         finally:
             payment.close()
+
+
+def _each(prompts: Sequence[str], times: int) -> list[str]:
+    return [prompt for prompt in prompts for _ in range(times)]
 
 
 def _loaded(folder: Path) -> tuple[Any, Any]:
