@@ -1,4 +1,4 @@
-"""`rubricate world train`: a small language model through GRPO under four rewards, and what becomes of gold."""
+"""`rubricate world train`: a small language model through GRPO under four rewards, measured by gold."""
 
 from __future__ import annotations
 

@@ -57,5 +57,14 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 def quick() -> Plan:
     """Small enough to be through with all four rewards in about three minutes; too small to show anything."""
     return Plan(
-        subjects=6, lessons=96, epochs=4, pairs=12, pair_epochs=2, steps=40, marks=6, samples=4, base=64, start=16
+        subjects=6,
+        lessons=96,
+        epochs=4,
+        pairs=12,
+        pair_epochs=2,
+        steps=40,
+        marks=6,
+        samples=4,
+        base=64,
+        start=16,
     )

@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from rubricate.domain.intervals import Estimate, mean_of_few
-from rubricate.rehearsal.ascent.measuring import Point, View
+from rubricate.rehearsal.ascent.measuring import Point
 from rubricate.rehearsal.plan import REWARDS
 
 Runs = Mapping[tuple[str, int], Sequence[Point]]
@@ -36,7 +36,7 @@ class Turn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One reward at one step, over seeds. Of held-out prompts, but for `pay`, `asked_gold`, `ties`, `flat`."""
+    """One reward at one step, over seeds; on held-out prompts but for `asked_*`, `pay`, `ties` and `flat`."""
 
     reward: str
     step: int
@@ -120,7 +120,7 @@ class Comparison(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
 
 class Standing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One reward over its seeds: where it turns, what it loses, where it stands at its best and at the end."""
+    """One reward over its seeds: where it turns, what it loses, where it stands at best and at the end."""
 
     reward: str
     step: Estimate
@@ -153,9 +153,8 @@ def compared(runs: Runs, one: str, other: str) -> Comparison | None:
 def _numbers(points: Sequence[Point]) -> dict[str, float]:
     turn = turn_of(points)
     curve = smoothed(np.array([_mean(point.held_out.great_wins) for point in points]))
-    return {
-        "step": turn.step, "kl": turn.kl, "lost": turn.lost, "last": float(curve[-1]), "peak": float(curve.max())
-    }  # fmt: skip
+    ends = {"last": float(curve[-1]), "peak": float(curve.max())}
+    return {"step": turn.step, "kl": turn.kl, "lost": turn.lost, **ends}
 
 
 def _over_seeds(numbers: Sequence[Mapping[str, float]]) -> dict[str, Estimate]:
@@ -172,8 +171,3 @@ def verdict(difference: Estimate) -> str:
 
 def _mean(values: Sequence[float]) -> float:
     return float(np.mean(values))
-
-
-def view_means(view: View) -> dict[str, float]:
-    """The mean of each field over prompts."""
-    return {field: _mean(getattr(view, field)) for field in FIELDS}

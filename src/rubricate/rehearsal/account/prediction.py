@@ -37,8 +37,8 @@ class Course(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Agreement(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One reward at one KL, over the seeds that reach it: what was said, what came, and what came less what was
-    said, paired by seed."""
+    """One reward at one KL, over the seeds that reach it: what was said, what came, and the latter less the
+    former, paired by seed."""
 
     reward: str
     kl: float

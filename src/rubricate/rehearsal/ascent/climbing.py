@@ -46,7 +46,7 @@ def climb(
     yardstick: Yardstick,
     told: Callable[[Point], None] = lambda point: None,
 ) -> list[Point]:
-    """The points of one training, from the first step to the last. `model` is the folder of the taught model."""
+    """The points of one training, from first step to last. `model` is the folder of the taught model."""
     from transformers import PrinterCallback, TrainerCallback
 
     points, marks = list[Point](), set(marks_of(school.plan))

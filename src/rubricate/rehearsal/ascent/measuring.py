@@ -42,7 +42,7 @@ class View(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Point(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A policy at one step. What it is paid is known on the prompts of training only, where the reward has its
+    """A policy at one step. What it is paid is known on prompts of training only, where the reward has its
     rubrics: `pay` by prompt, the share of pairs of answers to one prompt that are paid alike (`ties`), and of
     prompts on which all are (`flat`: groups without any advantage)."""
 

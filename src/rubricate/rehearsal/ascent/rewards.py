@@ -154,7 +154,7 @@ def off_policy_pairs(school: School) -> list[PreferencePair]:
 
 def learned_payment(school: School, base: Path, folder: Path) -> RewardPayment:
     """Pays by a Bradley-Terry model: a scalar head on the taught model, trained on off-policy pairs, in
-    `folder`; one that is there and done is not trained again. A tenth of the prompts is held out for its card.
+    `folder`; one that is there and done is not trained again. A tenth of the prompts is kept for its card.
     """
     if not (folder / CARD).is_file():
         pairs, plan = off_policy_pairs(school), school.plan

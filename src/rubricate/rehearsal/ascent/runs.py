@@ -48,7 +48,7 @@ class Terms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One answer of the starting policy to a prompt of training, and what each reward pays for it. A file of
-    such rows can be audited as it is: `rubricate audit pool.jsonl --gold gold`."""
+    such rows can be audited: `rubricate audit pool.jsonl --proxy bt --proxy initial --proxy refined`."""
 
     prompt_id: str
     prompt: str

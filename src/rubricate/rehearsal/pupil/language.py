@@ -20,7 +20,8 @@ _SLOT = re.compile(r"\{\w*\}")
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}{% if message['role'] == 'assistant' %}"
-    "{{ ' ' + message['content'] .strip() + eos_token }}{% else %}{{ message['content'] }}{% endif %}{% endfor %}"
+    "{{ ' ' + message['content'].strip() + eos_token }}"
+    "{% else %}{{ message['content'] }}{% endif %}{% endfor %}"
 )
 """A prompt is followed by a blank and the answer, and the answer by the end."""
 
@@ -39,18 +40,14 @@ def phrases() -> list[str]:
         whole |= {f"the {thing}" for thing in field.things}
         whole |= {*field.subjects, *_pieces(field.tasks), *field.conditions, *field.reasons}
         whole |= {*field.verbs, *(verb[0].upper() + verb[1:] for verb in field.verbs)}
-        # A reason may end in the comma that the next piece begins with: both are tokens of their own.
     inside = {f" {phrase}" if phrase[0].isalnum() else phrase for phrase in whole if phrase}
-    return sorted({*inside, *openings, *map(str.lstrip, inside & _OPENERS), "?"} - {""})
+    return sorted({*inside, *openings, "?"})
 
 
 def _pieces(forms: Iterable[str]) -> Iterator[str]:
     """What stands between the slots of some forms."""
     for form in forms:
         yield from (piece.strip() for piece in _SLOT.split(form) if piece.strip())
-
-
-_OPENERS = frozenset(f" {phrase}" for phrase in ("How", "What"))
 
 
 def new_tokenizer() -> Any:

@@ -84,6 +84,7 @@ QUIET: dict[str, Any] = {
     "logging_steps": 1_000_000,
     "gradient_checkpointing": False,
     "bf16": False,
+    "dataloader_pin_memory": False,
 }
 """Fields of TRL's configs that hold for all trainings here: a small model is quick without them."""
 
@@ -138,10 +139,8 @@ def say(
     model.train(was_training)
     tokens, width = torch.cat(parts), asked.input_ids.shape[1]
     answers = tokens[:, width:]
-    ended = (answers == tokenizer.eos_token_id).cumsum(1)
-    within_answer = (ended - (answers == tokenizer.eos_token_id).long() == 0) & (
-        answers != tokenizer.pad_token_id
-    )
+    is_end = answers == tokenizer.eos_token_id
+    within_answer = is_end.cumsum(1) - is_end.long() == 0  # the first end belongs to the answer
     nothing = torch.zeros_like(answers, dtype=torch.bool)
     mask = asked.attention_mask.bool()
     return Said(

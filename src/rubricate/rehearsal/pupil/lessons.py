@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import cached_property
+from typing import Any
 
 from rubricate.domain.conversation import Prompt
 from rubricate.rehearsal.plan import Plan
@@ -59,15 +60,15 @@ class School:
         return self.world.answer(model, Prompt.of_text(prompt).messages, draw=draw)
 
     def lessons(self) -> Iterator[tuple[str, str]]:
-        """Prompts and answers in full: `plan.lessons` to each prompt of training, each from a model of its own
-        name, of which none has a part in any reward."""
+        """Prompts and answers in full: `plan.lessons` to each prompt of training, each from a model of its
+        own, of which none has a part in any reward."""
         crowd = [name for name, share in self.plan.abilities for _ in range(share)]
         for prompt in self.asked:
             for number in range(self.plan.lessons):
                 yield prompt, self.answer(f"{crowd[number % len(crowd)]}-pupil-{number}", prompt)
 
 
-def within(tokenizer, text: str, budget: int) -> str:
+def within(tokenizer: Any, text: str, budget: int) -> str:
     """The sentences from the beginning that fit into `budget` tokens, the end included."""
     kept, used = [], 1
     for found in _SENTENCE.finditer(text):
