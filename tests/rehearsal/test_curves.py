@@ -22,8 +22,8 @@ def test_each_point_is_averaged_with_its_neighbours():
 
 
 def test_a_curve_turns_at_its_smoothed_peak():
-    """0.1 0.3 0.6 0.6 0.3 0.2 smoothes to 0.2 1/3 0.5 0.5 0.3667 0.25: the peak is its first highest point, at
-    step 20 and KL 2, and 0.25 is lost from there to the end."""
+    """0.1 0.3 0.6 0.6 0.3 0.2 smoothes to 0.2 1/3 0.5 0.5 0.3667 0.25: the peak is its first highest point,
+    at step 20 and KL 2, and 0.25 is lost from there to the end."""
     found = turn_of(training(flat(0.1, 0.3, 0.6, 0.6, 0.3, 0.2)))
     assert (found.step, found.kl) == (20.0, 2.0)
     assert found.lost == pytest.approx(0.25)

@@ -7,8 +7,10 @@ from itertools import product
 
 import pytest
 
-torch = pytest.importorskip("torch")
-transformers = pytest.importorskip("transformers")
+pytest.importorskip("transformers")
+
+import torch
+import transformers
 
 from rubricate.rehearsal.ascent.divergence import divergences
 from rubricate.rehearsal.pupil.language import new_tokenizer

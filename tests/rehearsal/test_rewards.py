@@ -58,7 +58,7 @@ def test_rubrics_pay_by_their_criteria_before_and_after_the_loop():
 
 
 def test_pairs_are_off_policy_and_as_the_judge_prefers():
-    """Ten of each prompt, of sixteen models that are not the policy; a judge without fault is right in each."""
+    """Ten of each prompt, of sixteen models other than the policy; a judge without fault is right."""
     school = School(PLAN, PERFECT, 2)
     pairs = off_policy_pairs(school)
     assert set(Counter(pair.prompt.text for pair in pairs).values()) == {10}

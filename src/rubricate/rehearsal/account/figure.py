@@ -50,8 +50,10 @@ def _kls(rows: Sequence[Row]) -> Chart:
         _curve(reward, [row.kl.value for row in chosen], [row.great_wins for row in chosen])
         for reward, chosen in _by_reward(rows)
     ]
-    far = max(row.kl.value for row in rows)
-    x = Axis("measured KL from the starting policy, nats", 0, far or 1.0, _marks(far or 1.0))
+    ends = sorted(chosen[-1].kl.value for _, chosen in _by_reward(rows))
+    far = min(ends[-1], 1.5 * ends[len(ends) // 2]) or 1.0  # one that runs away leaves room for the others
+    beyond = f"; the longest curve goes on to {ends[-1]:.0f}" if ends[-1] > far else ""
+    x = Axis(f"measured KL from the starting policy, nats{beyond}", 0, far, _marks(far))
     return Chart("The same by measured KL", x, _wins(rows), curves)
 
 
@@ -80,8 +82,8 @@ def _predicted(runs: Runs, pools: Mapping[int, Sequence[PoolRow]]) -> Chart:
 def _mean_of(courses: Sequence[Course]) -> Course:
     """The mean course over seeds, as far as all of them go."""
     end = min(course.kl[-1] for course in courses)
-    at = np.linspace(0, end, _N_AT)
-    wins = np.mean([np.interp(at, course.kl, course.win_rate) for course in courses], axis=0)
+    at = end * np.linspace(0, 1, _N_AT) ** 2  # close together at the steep beginning
+    wins = np.mean([[course.at(kl) or 0.5 for kl in at] for course in courses], axis=0)
     return Course(tuple(at.tolist()), tuple(wins.tolist()))
 
 

@@ -30,10 +30,14 @@ class Course(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     win_rate: tuple[float, ...]
 
     def at(self, kl: float) -> float | None:
-        """The win rate at this KL, between two steps by a straight line; None beyond the end."""
+        """The win rate at this KL; None beyond the end.
+
+        Between two steps it is a straight line in the root of KL: a small tilt by lambda moves the win rate
+        by lambda and KL by lambda squared, so that near the start a line in KL itself would lie too low.
+        """
         if kl > self.kl[-1]:
             return None
-        return float(np.interp(kl, self.kl, self.win_rate))
+        return float(np.interp(kl**0.5, np.sqrt(self.kl), self.win_rate))
 
 
 class Agreement(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
