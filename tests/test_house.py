@@ -29,7 +29,7 @@ FLOORS = [
     ["runs", "rewards"],
     ["training", "evaluation", "world"],
     ["report", "settings"],
-    ["cluster"],
+    ["cluster", "rehearsal"],
     ["commands"],
     ["roof"],
     ["cli"],

@@ -26,6 +26,7 @@ from rubricate.roof import (
     online,
     theory,
     world,
+    rehearsal,
 )
 
 # isort: on
@@ -41,6 +42,7 @@ __all__ = [
     "online",
     "policies",
     "redteam",
+    "rehearsal",
     "reward_models",
     "rubrics",
     "runs",
