@@ -7,7 +7,7 @@ import time
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 from rich.console import Console
@@ -138,6 +138,7 @@ def _quiet() -> None:
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1)
     datasets.disable_progress_bars()
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
+    spoken: Any = transformers.utils.logging
+    spoken.set_verbosity_error()
+    spoken.disable_progress_bar()
     warnings.simplefilter("ignore", FutureWarning)

@@ -82,8 +82,10 @@ def _agreements(account: Account) -> Table:
 
 
 def _course(account: Account) -> Table:
-    head = ("paid by", "step", "KL", "beats great", "beats start", "gold", "gold, trained on")
-    head += ("paid", "tokens", "advice", "ties", "no spread")
+    head = (
+        *("paid by", "step", "KL", "beats great", "beats start", "gold", "gold, trained on"),
+        *("paid", "tokens", "advice", "ties", "no spread"),
+    )
     rows = [
         (
             NAMES[row.reward],

@@ -51,7 +51,7 @@ def climb(
 
     points, marks = list[Point](), set(marks_of(school.plan))
 
-    class Looking(TrainerCallback):  # type: ignore[misc]  # the library is not typed
+    class Looking(TrainerCallback):
         def on_train_begin(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
             self._look(rest["model"], 0)
 

@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -37,6 +37,8 @@ from rubricate.world.dials import Dials
 PLAN = "plan.json"
 POOL = "pool.jsonl"
 START = "start.json"
+
+Kind = TypeVar("Kind")
 
 
 class Terms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -188,7 +190,8 @@ def _loaded(folder: Path) -> tuple[Any, Any]:
     with needed():
         from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
-    model = AutoModelForCausalLM.from_pretrained(folder).eval()
+    model: Any = AutoModelForCausalLM.from_pretrained(folder)
+    model.eval()
     return model.to(_device()), PreTrainedTokenizerFast.from_pretrained(folder)
 
 
@@ -198,10 +201,10 @@ def _device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def _read(path: Path, kind: Any) -> Any:
+def _read(path: Path, kind: type[Kind]) -> list[Kind] | None:
     if not path.is_file():
         return None
-    rows, decode = list[Any](), msgspec.json.Decoder(kind).decode
+    rows, decode = list[Kind](), msgspec.json.Decoder(kind).decode
     for number, line in enumerate(path.read_bytes().splitlines(), 1):
         try:
             rows.append(decode(line))

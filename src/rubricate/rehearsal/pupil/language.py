@@ -66,7 +66,8 @@ def new_tokenizer() -> Any:
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens([PAD, END])
     tokenizer.add_tokens([AddedToken(phrase, normalized=False) for phrase in phrases()])
-    return PreTrainedTokenizerFast(
+    made: Any = PreTrainedTokenizerFast
+    return made(
         tokenizer_object=tokenizer,
         pad_token=PAD,
         eos_token=END,
