@@ -228,6 +228,7 @@ class TestGrpo:
         ]
         assert [line["step"] for line in lines if line["kind"] == "seen"] == [0, 1, 2]
         assert any("monitor/gold" in entry for entry in log("seen"))
+        assert "Reward and gold, by steps" in Path("workflow_outs/seen/monitor.html").read_text()
         for words, said in (
             ((*watch, "monitor.gold=gold"), "judge:MODEL, grader:MODEL or checkpoint:PATH"),
             (watch, "monitor.prompts needs monitor.gold"),

@@ -16,6 +16,7 @@ from rubricate.commands.train_data import Data, data_of, within_length
 from rubricate.commands.train_order import TrainOrder, folder_of, settings_for
 from rubricate.commands.train_stretch import Stretch
 from rubricate.errors import AccountError, DataError, RunError, RunStopped, SettingsError
+from rubricate.report.monitor import page_writer
 from rubricate.runs.writing import replacing
 from rubricate.settings.training.loading import recipe_of, yaml_of_training
 from rubricate.settings.training.reward import Till, reward_of_training
@@ -68,7 +69,8 @@ def train_policy(order: TrainOrder, console: Console, *, as_json: bool = False) 
         trained_on = {row.prompt.key for row in data.train.rows}
         held_out = held_out_of_training(settings, trained_on, chat=chat)
         if held_out is not None:
-            monitor = monitor_of_training(settings, held_out, reward, till, folder / JOURNAL)
+            page = page_writer(folder / "monitor.html", folder.name)
+            monitor = monitor_of_training(settings, held_out, reward, till, folder / JOURNAL, page)
     if rank() == 0:
         _set_up(folder, settings, data, is_new=begun is None)
     stretch = Stretch(settings, recipe, folder, data, tokenizer, chat, reward, till, said, monitor)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,7 @@ from rubricate.steps.roles import Judge
 from rubricate.training.monitors.live.gold import JudgeGold
 from rubricate.training.monitors.live.held_out import HeldOut, read_held_out
 from rubricate.training.monitors.live.making import monitor_callback
+from rubricate.training.monitors.rules.watching import Watched
 
 
 def held_out_of_training(
@@ -58,10 +59,15 @@ def held_out_of_training(
 
 
 def monitor_of_training(
-    settings: GrpoSettings, held_out: HeldOut, reward: Reward, till: Till, journal: Path
+    settings: GrpoSettings,
+    held_out: HeldOut,
+    reward: Reward,
+    till: Till,
+    journal: Path,
+    changed: Callable[[Watched, Path], None] | None = None,
 ) -> Any:
-    """The callback that watches; its gold asks by the same ledger, under a budget of its own. The reward is
-    asked about the held-out answers too, where it has the rubrics for them.
+    """The callback that watches; `changed` hears of every new state. Its gold asks by the same ledger, under
+    a budget of its own. The reward is asked about the held-out answers too, where it has the rubrics.
 
     Raises:
         SettingsError: no gold of that name.
@@ -80,6 +86,7 @@ def monitor_of_training(
         seed=settings.random_seed,
         gap_samples=watching.gap_samples,
         journal=journal,
+        changed=changed,
     )
 
 

@@ -1,9 +1,9 @@
 """The form of NeMo Gym's resources servers: `/verify`, which gives back a row with its reward.
 
 Contract: NeMo Gym, `nemo_gym/base_resources_server.py` and `nemo_gym/judge.py`, commit 011c338. There a
-failed judge is a row with the placeholder 0.0 and marks by which it is put aside, kept out of all figures and
-can be verified again; `mask_sample` says the same to newer versions. Nothing is kept between requests, so a session
-is begun and ended by saying so.
+failed judge is a row with the placeholder 0.0 and marks by which it is put aside, kept out of all figures
+and can be verified again; `mask_sample` says the same to newer versions. Nothing is kept between requests,
+so a session is begun and ended by saying so.
 """
 
 from __future__ import annotations
