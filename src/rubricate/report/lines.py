@@ -179,7 +179,11 @@ def _frame(chart: Chart) -> list[Stroke | Label]:
 
 def _bars(chart: Chart, curve: Curve) -> list[Stroke]:
     """The intervals of a curve, cut off at the axes."""
-    inside = [(x, max(low, chart.y.low), min(high, chart.y.high)) for x, low, high in curve.bars]
+    inside = [
+        (x, max(low, chart.y.low), min(high, chart.y.high))
+        for x, low, high in curve.bars
+        if chart.x.low <= x <= chart.x.high
+    ]
     return [
         Stroke("bar", [_place(chart, x, low), _place(chart, x, high)], curve.colour)
         for x, low, high in inside
