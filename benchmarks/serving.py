@@ -143,8 +143,9 @@ def main():
     server.join(30)
     over = sorted(1_000 * value for value in times)
     at = {share: over[min(len(over) - 1, int(share * len(over)))] for share in (0.5, 0.9, 0.99, 0.999)}
-    print(f"{len(times):,} requests, {given.clients} at a time, grader {1000 * given.latency:g} ms, give or take {given.spread:.0%}, "
-          f"load {os.getloadavg()[0]:.1f}")  # fmt: skip
+    grader = f"grader {1000 * given.latency:g} ms, give or take {given.spread:.0%}"
+    load = os.getloadavg()[0]
+    print(f"{len(times):,} requests, {given.clients} at a time, {grader}, load {load:.1f}")
     print(f"{len(times) / took[0]:,.0f} a second of at most {given.clients / given.latency:,.0f}; "
           f"{1000 * cpu / (len(times) + 5 * given.clients):.2f} ms of processor a request")  # fmt: skip
     print("overhead, ms: " + ", ".join(f"p{100 * share:g} {value:.1f}" for share, value in at.items()))
