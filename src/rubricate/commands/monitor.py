@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rubricate.commands.scoring import print_table
-from rubricate.errors import SettingsError
+from rubricate.errors import DataError, SettingsError
 from rubricate.report.monitor import monitor_page
 from rubricate.report.words import number
 from rubricate.runs.writing import replacing
@@ -43,7 +43,8 @@ def monitor(order: MonitorOrder, console: Console, *, as_json: bool = False) -> 
     """Reads, says what there is to say, writes the page; the exit code: 1 where a finding of `fail_on` holds.
 
     With `follow` that is done again whenever a log has grown, until one of these findings holds, or a monitor
-    in the trainer has written that the training ended.
+    in the trainer has written that the training ended. A log that could be read once may be in the middle of
+    being written anew, as trainer_state.json is: that is said, and it is read again.
 
     Raises:
         DataError: a log cannot be read, or has nothing in it that is known.
@@ -54,8 +55,18 @@ def monitor(order: MonitorOrder, console: Console, *, as_json: bool = False) -> 
         raise SettingsError(f"--fail-on {unknown[0]}: no such finding; there are {', '.join(KINDS)}")
     chosen = read_map(list(order.map))
     said: Watched | None = None
+    trouble = ""
     while True:
-        course = read_course(order.sources, chosen, order.gold)
+        try:
+            course = read_course(order.sources, chosen, order.gold)
+        except DataError as problem:
+            if said is None or not order.follow:
+                raise
+            if str(problem) != trouble and not as_json:
+                console.print(f"not read this time: {problem}", markup=False, soft_wrap=True)
+            trouble = str(problem)
+            time.sleep(order.every_s)
+            continue
         watched = watch(course.points, order.limits, course.notes)
         if watched != said:
             said = watched

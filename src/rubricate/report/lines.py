@@ -161,9 +161,11 @@ def _mix(start: str, end: str, place: int, share: float) -> int:
 def _frame(chart: Chart) -> list[Stroke | Label]:
     right, bottom = WIDTH - RIGHT, HEIGHT - BOTTOM
     result: list[Stroke | Label] = [Label("title", LEFT, 22, chart.title)]
-    for tick in chart.y.ticks:
+    for tick, text in zip(
+        chart.y.ticks, chart.y.texts or [f"{tick:.1f}" for tick in chart.y.ticks], strict=True
+    ):
         _, y = _place(chart, chart.x.low, tick)
-        result += [Stroke("rule", [(LEFT, y), (right, y)]), Label("tick", LEFT - 9, y + 4.5, f"{tick:.1f}")]
+        result += [Stroke("rule", [(LEFT, y), (right, y)]), Label("tick", LEFT - 9, y + 4.5, text)]
     for tick, text in zip(
         chart.x.ticks, chart.x.texts or [f"{tick:g}" for tick in chart.x.ticks], strict=True
     ):

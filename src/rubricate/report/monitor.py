@@ -103,8 +103,10 @@ def charts_of(watched: Watched) -> list[Chart]:
     """Reward and gold against step and against KL, shares, then what is left, one to a chart."""
     points = watched.points
     charts = [
-        _chart("Reward and gold, by steps", points, _WORTH, "step", _step),
-        _chart("Reward and gold, by KL", points, _WORTH, "KL from the reference policy, nats", _kl),
+        _chart("Reward and gold, by steps", points, _WORTH, "step", _step, watched.best),
+        _chart(
+            "Reward and gold, by KL", points, _WORTH, "KL from the reference policy, nats", _kl, watched.best
+        ),
         _chart("Shares", points, _SHARES, "step", _step),
         *(_chart(FIGURES[name], points, (name,), "step", _step) for name in (KL, LENGTH, GAP)),
     ]
@@ -125,8 +127,9 @@ def _chart(
     names: Sequence[str],
     label: str,
     along: Callable[[Point], float | None],
+    best: int | None = None,
 ) -> Chart | None:
-    """Curves of these figures; None where fewer than two points have one."""
+    """Curves of these figures, and the best step by gold; None where fewer than two points have one."""
     curves, least, most, far = list[Curve](), math.inf, -math.inf, list[float]()
     for name in names:
         found = [
@@ -148,7 +151,8 @@ def _chart(
         xs, ys = [x for x, _, _ in found], [y for _, y, _ in found]
         colour, dashes = _LOOKS.get(name, ("blue", ""))
         curves.append(Curve(_NAMES[name], xs, ys, colour, dashes, bars=bars))
-        least, most = min(least, *ys), max(most, *ys)
+        ends = [end for _, low, high in bars for end in (low, high)]
+        least, most = min(least, *ys, *ends), max(most, *ys, *ends)
         far += xs
     if not curves or min(far) == max(far):
         return None
@@ -156,6 +160,10 @@ def _chart(
     y_axis = _axis(
         _NAMES[names[0]] if len(names) == 1 else "mean", min(least, 0.0), most if most > least else least + 1
     )
+    at_best = next((along(point) for point in points if point.step == best), None)
+    if at_best is not None:
+        upright = [at_best, at_best], [y_axis.low, y_axis.high]
+        curves.insert(0, Curve(f"best: step {best}", *upright, "grey", "2 5"))
     return Chart(title, x_axis, y_axis, curves)
 
 
@@ -165,7 +173,7 @@ def _axis(label: str, low: float, high: float) -> Axis:
     part = next(size * share for share in (2.0, 1.0, 0.5, 0.2) if (high - low) / (size * share) >= 4)
     first, last = math.floor(low / part + 1e-9), math.ceil(high / part - 1e-9)
     ticks = [round(part * place, 10) for place in range(first, last + 1)]
-    return Axis(label, ticks[0], ticks[-1], ticks)
+    return Axis(label, ticks[0], ticks[-1], ticks, [words.number(tick) for tick in ticks])
 
 
 def _cell(point: Point, name: str) -> str:

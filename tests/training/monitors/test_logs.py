@@ -100,7 +100,7 @@ class TestMishaps:
         course = read_course([path])
         assert [point.step for point in course.points] == [1] and "half" in course.notes[0]
         table = written(tmp_path, "log.csv", "step,reward,kl\n1,0.1,0\n2,0")
-        assert logged_in(table)[1] and values(table, "reward") == {1: 0.1}
+        assert logged_in(table).is_half and values(table, "reward") == {1: 0.1}
 
     def test_a_restart_walks_steps_twice(self, tmp_path):
         """The later walk counts, and that is said."""

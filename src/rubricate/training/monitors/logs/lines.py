@@ -14,25 +14,43 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rubricate.errors import DataError
 
 Logged = dict[str, float]
 
+
+class Entry(NamedTuple):
+    """What was logged at once: `numbers` by their names, and of other values the texts, NaN and infinite
+    numbers among them (`odd`). `line` counts from 1, None where the format has no lines."""
+
+    numbers: Logged
+    odd: dict[str, str]
+    line: int | None = None
+
+
+class Log(NamedTuple):
+    """The entries of a log in its order. `is_half`: its last line is only half there, and was left out.
+    `is_timed`: the order is that of time, as of all logs but tables, which may be sorted as one likes."""
+
+    entries: list[Entry]
+    is_half: bool = False
+    is_timed: bool = True
+
+
 _CONSOLE = re.compile(r"\bstep:(\d+)((?: - [^\s:]+:\S+)+)")
 _ENTRY = re.compile(r" - ([^\s:]+):(\S+)")
 _PRINTED = re.compile(r"np\.\w+\((.*)\)")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_OF_A_RUN = re.compile(r"^.* - ")
 _MOST_DEEP = 3
 
 
-def logged_in(path: Path) -> tuple[list[Logged], bool]:
-    """What a log says, entry by entry, in its order; and whether its last line is only half there, which is
-    left out.
+def logged_in(path: Path) -> Log:
+    """What a log says.
 
-    Numbers are kept, also in nested objects (by their names with `/` between); NaN and infinite ones are not
-    there. Texts, lists and truth values are passed over.
+    Objects within objects go by their names with `/` between; lists are passed over.
 
     Raises:
         DataError: it cannot be read, or nothing in it is a log.
@@ -42,29 +60,46 @@ def logged_in(path: Path) -> tuple[list[Logged], bool]:
     except OSError as failure:
         raise DataError(path, f"cannot be read ({failure.strerror})") from failure
     if not text.strip():
-        return [], False
+        return Log([])
     first = text.lstrip()[0]
     if first in "{[":
         whole = _whole(text)
         if whole is not None:
-            return [numbers_of(entry) for entry in whole], False
+            return Log([entry_of(entry) for entry in whole])
         return _json_lines(path, text)
-    found = [_console(match) for match in _CONSOLE.finditer(_COLOUR.sub("", text))]
-    if found:
-        return found, False
-    return _table(path, text)
+    found = [
+        _console(match, number)
+        for number, line in enumerate(text.splitlines(), 1)
+        if (match := _CONSOLE.search(_COLOUR.sub("", line)))
+    ]
+    return Log(found) if found else _table(path, text)
 
 
-def numbers_of(entry: Mapping[str, Any], before: str = "", depth: int = 0) -> Logged:
-    """The numbers of an object by their names; those of inner objects as `outer/inner`."""
-    found: Logged = {}
-    for name, value in entry.items():
+def entry_of(given: Mapping[str, Any], line: int | None = None) -> Entry:
+    """An object as an entry; truth values count as 1 and 0."""
+    entry = Entry({}, {}, line)
+    _fill(entry, given, "", 0)
+    return entry
+
+
+def _fill(entry: Entry, given: Mapping[str, Any], before: str, depth: int) -> None:
+    for name, value in given.items():
         if isinstance(value, Mapping) and depth < _MOST_DEEP:
             inner = before if name == "data" else f"{before}{name}/"  # verl's file logger: {"step", "data"}
-            found |= numbers_of(value, inner, depth + 1)
-        elif isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-            found[f"{before}{name}"] = float(value)
-    return found
+            _fill(entry, value, inner, depth + 1)
+        elif isinstance(value, int | float | str):
+            _put(entry, f"{before}{name}", value)
+
+
+def _put(entry: Entry, name: str, value: float | str) -> None:
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        number = math.nan
+    if math.isfinite(number):
+        entry.numbers[name] = number
+    elif str(value).strip():
+        entry.odd[name] = str(value)
 
 
 def _whole(text: str) -> list[Mapping[str, Any]] | None:
@@ -79,8 +114,8 @@ def _whole(text: str) -> list[Mapping[str, Any]] | None:
     return [entry for entry in value if isinstance(entry, Mapping)] if isinstance(value, list) else None
 
 
-def _json_lines(path: Path, text: str) -> tuple[list[Logged], bool]:
-    found, lines = list[Logged](), text.splitlines()
+def _json_lines(path: Path, text: str) -> Log:
+    found, lines = list[Entry](), text.splitlines()
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -88,48 +123,47 @@ def _json_lines(path: Path, text: str) -> tuple[list[Logged], bool]:
             entry = json.loads(line)
         except (ValueError, RecursionError):
             if number == len(lines) and not text.endswith("\n"):
-                return found, True
+                return Log(found, is_half=True)
             raise DataError(path, "is no JSON", line=number) from None
         if not isinstance(entry, Mapping):
             raise DataError(path, "is no object with names and numbers", line=number)
-        found.append(numbers_of(entry))
-    return found, False
+        found.append(entry_of(entry, number))
+    return Log(found)
 
 
-def _console(match: re.Match[str]) -> Logged:
-    entry: Logged = {"step": float(match[1])}
+def _console(match: re.Match[str], line: int) -> Entry:
+    entry = Entry({"step": float(match[1])}, {}, line)
     for name, said in _ENTRY.findall(match[2]):
         printed = _PRINTED.fullmatch(said)
-        value = _number(printed[1] if printed else said)
-        if value is not None:
-            entry[name] = value
+        _put(entry, name, printed[1] if printed else said)
     return entry
 
 
-def _table(path: Path, text: str) -> tuple[list[Logged], bool]:
+def _table(path: Path, text: str) -> Log:
     rows = list(_rows(text))
-    if len(rows) < 2 or len(rows[0]) < 2:
+    if len(rows) < 2 or len(rows[0][1]) < 2:
         raise DataError(
             path,
             "is no log that is known here (JSON Lines, trainer_state.json, CSV with a head, verl's console)",
         )
-    head, is_half = rows[0], len(rows[-1]) < len(rows[0]) and not text.endswith("\n")
-    body = rows[1:-1] if is_half else rows[1:]
-    for number, row in enumerate(body, 2):
+    head, is_half = rows[0][1], len(rows[-1][1]) < len(rows[0][1]) and not text.endswith("\n")
+    found, names = list[Entry](), _names(head)
+    for line, row in rows[1:-1] if is_half else rows[1:]:
         if len(row) != len(head):
-            raise DataError(path, f"has {len(row)} cells, and the head has {len(head)}", line=number)
-    read = [{name: _number(cell) for name, cell in zip(head, row, strict=True)} for row in body]
-    return [{name: value for name, value in row.items() if value is not None} for row in read], is_half
+            raise DataError(path, f"has {len(row)} cells, and the head has {len(head)}", line=line)
+        found.append(entry_of(dict(zip(names, row, strict=True)), line))
+    return Log(found, is_half, is_timed=False)
 
 
-def _rows(text: str) -> Iterator[list[str]]:
+def _names(head: list[str]) -> list[str]:
+    """The names of a head. A chart that was exported from wandb's pages has `RUN - NAME`, with the least and
+    the largest beside it: of one run the name alone is taken, of several nothing is changed."""
+    short = [_OF_A_RUN.sub("", name) for name in head]
+    return short if len(set(short)) == len(head) else head
+
+
+def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
+    """The rows that are not empty, each with the line at which it ends."""
     delimiter = "\t" if "\t" in text.split("\n", 1)[0] else ","
-    return (row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) if row)
-
-
-def _number(cell: str) -> float | None:
-    try:
-        value = float(cell)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    return ((reader.line_num, row) for row in reader if row)

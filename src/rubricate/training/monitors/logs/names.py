@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from rubricate.errors import SettingsError
 from rubricate.training.monitors.series.points import FIGURES
@@ -64,16 +64,20 @@ BESIDE = {
 }
 """What may stand beside gold: the number of its prompts and its 95% interval."""
 
+PROMPTS = ("prompt_id", "prompt", "id")
+"""Names of the prompt in a table of gold that has a row for each answer."""
+
 STEPS = (
     "step",
     "global_step",
-    "_step",
-    "Step",
     "train/global_step",
     "trainer/global_step",
     "training/global_step",
+    "_step",
+    "Step",
 )
-"""Names of the step, the first that a log has is taken."""
+"""Names of the step, the first that an entry has is taken. Those of wandb stand last: it counts what it was
+told, not steps of the training."""
 
 _FLAG = re.compile(r"^\s*([A-Za-z_]+)\s*=\s*(\S.*?)\s*$")
 
@@ -101,9 +105,17 @@ def named(logged: Mapping[str, float], chosen: Mapping[str, str] | None = None) 
     """The figures that the monitor knows, of all that was logged at a step. Where a name is chosen, the table
     is not asked for that figure."""
     found = {}
-    for figure, names in NAMES.items():
-        wanted = (chosen[figure],) if chosen and figure in chosen else names
-        name = next((name for name in wanted if name in logged), None)
+    for figure in NAMES:
+        name = next((name for name in names_of(figure, chosen) if name in logged), None)
         if name is not None:
             found[figure] = logged[name]
     return found
+
+
+def names_of(figure: str, chosen: Mapping[str, str] | None = None) -> Sequence[str]:
+    """The names under which a figure is looked for: the chosen one, else those of the tables."""
+    if chosen and figure in chosen:
+        return (chosen[figure],)
+    if figure == "step":
+        return STEPS
+    return NAMES[figure] if figure in NAMES else BESIDE[figure.removeprefix("gold_")]

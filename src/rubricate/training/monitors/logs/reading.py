@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import difflib
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from rubricate.errors import DataError, SettingsError
 from rubricate.training.monitors.live.journal import NAME, is_journal, read_journal
-from rubricate.training.monitors.logs.lines import Logged, logged_in
-from rubricate.training.monitors.logs.names import BESIDE, STEPS, named
-from rubricate.training.monitors.series.points import GOLD, Point, Reading, merged
+from rubricate.training.monitors.logs.entries import gold_points, points_of
+from rubricate.training.monitors.logs.lines import Entry, Log, entry_of, logged_in
+from rubricate.training.monitors.logs.walks import Walked, walked
+from rubricate.training.monitors.series.points import GOLD, Point, merged
 
 _LOGS = (NAME, "log_history.jsonl", "trainer_state.json")
 _EVENTS = "events.out.tfevents."
@@ -31,33 +33,66 @@ def read_course(
 
     A source is a log (`logs.lines`), a `monitor.jsonl`, a file of TensorBoard events, or a folder with any of
     these: that of `rubricate train`, or the newest checkpoint in it. `chosen` are names of `--map`. `gold` is
-    a table with `step` and `gold`, perhaps with `n`, or `low` and `high`.
+    a table with `step` and `gold`, perhaps with `n`, or `low` and `high`; or one with a row for each answer
+    (`entries.gold_points`).
 
     Raises:
-        DataError: a file cannot be read, or no entry of it has a step and a figure that is known.
-        SettingsError: TensorBoard events, and tensorboard is not installed.
+        DataError: a file cannot be read, no entry of it has a step and a figure that is known, or one of
+            these is no number.
+        SettingsError: no log has a chosen name; TensorBoard events, and tensorboard is not installed.
     """
-    points, notes, has_ended = list[Point](), list[str](), False
-    for path in [found for source in sources for found in _files(source)]:
+    chosen = chosen or {}
+    points, notes, has_ended, names = list[Point](), list[str](), False, set[str]()
+    for path, is_gold in [*((path, False) for path in _all(sources)), *([(gold, True)] if gold else [])]:
         if _is_journal(path):
             read = read_journal(path)
             points += read.points
             notes += read.notes
             has_ended = has_ended or read.has_ended
             continue
-        entries, is_half = _events(path) if _EVENTS in path.name else logged_in(path)
-        if is_half:
+        log = _events(path) if _EVENTS in path.name else logged_in(path)
+        names |= {name for entry in log.entries for name in (*entry.numbers, *entry.odd)}
+        if log.is_half:
             notes.append(f"{path.name}: the last line is only half there and was left out")
-        points += _points(path, entries, chosen or {})
-    if gold is not None:
-        points += _points(gold, logged_in(gold)[0], chosen or {}, needs_gold=True)
-    found, repeated = merged(points)
+        found, said = (gold_points if is_gold else points_of)(path, log.entries, chosen)
+        _must_be_some(path, log.entries, found, needs_gold=is_gold)
+        walk = walked(found, is_timed=log.is_timed)
+        points += walk.points
+        notes += [*said, *_told(path, walk)]
+    _must_be_there(chosen, names)
+    course, repeated = merged(points)
     if repeated:
         notes.append(
-            f"{len(repeated)} steps stand there twice with other figures (the first is {repeated[0]}): "
-            "the later ones count, as of a training that was resumed"
+            f"{len(repeated)} steps stand in two logs with other figures (the first is {repeated[0]}): "
+            "the later log counts"
         )
-    return Course(found, notes, has_ended)
+    return Course(course, notes, has_ended)
+
+
+def _told(path: Path, walk: Walked) -> Iterator[str]:
+    if walk.repeated:
+        yield (
+            f"{path.name}: {len(walk.repeated)} steps stand there twice (the first is {walk.repeated[0]}): "
+            f"the later ones count, as of a training that was resumed"
+        )
+    if walk.taken_back:
+        yield (
+            f"{path.name}: it goes back to before step {walk.taken_back[0]}, as of a training that was "
+            f"resumed: what it said before of {len(walk.taken_back)} steps from there on counts no more"
+        )
+
+
+def _must_be_there(chosen: Mapping[str, str], names: Collection[str]) -> None:
+    """A name that no log has is a mistake, unless nothing is logged yet."""
+    for figure, name in chosen.items():
+        if names and name not in names:
+            close = difflib.get_close_matches(name, sorted(names), n=1, cutoff=0.5)
+            near = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(sorted(names)[:12])}"
+            raise SettingsError(f"--map {figure}={name}: no log has {name!r}; {near}")
+
+
+def _all(sources: Sequence[Path]) -> Iterator[Path]:
+    return (found for source in sources for found in _files(source))
 
 
 def _files(source: Path) -> Iterator[Path]:
@@ -86,55 +121,15 @@ def _is_journal(path: Path) -> bool:
         raise DataError(path, f"cannot be read ({failure.strerror})") from failure
 
 
-def _points(
-    path: Path, entries: Sequence[Logged], chosen: Mapping[str, str], *, needs_gold: bool = False
-) -> list[Point]:
-    found = list[Point]()
-    for entry in entries:
-        step = _step(entry, chosen)
-        figures = named(entry, chosen)
-        if step is None or not figures:
-            continue
-        readings = {}
-        if GOLD in figures:
-            readings[GOLD] = _reading(figures.pop(GOLD), entry, chosen)
-        found.append(Point(step, figures, readings))
-    if entries and (not found or (needs_gold and not any(GOLD in point.readings for point in found))):
-        names = ", ".join(list(dict.fromkeys(name for entry in entries for name in entry))[:12])
-        wanted = "a step and gold" if needs_gold else "a step and a figure that is known"
-        raise DataError(
-            path, f"no entry has {wanted}; its names are {names or 'none with a number'}; see --map"
-        )
-    return found
+def _must_be_some(path: Path, entries: Sequence[Entry], found: Sequence[Point], *, needs_gold: bool) -> None:
+    if not entries or (found and not needs_gold) or any(GOLD in point.readings for point in found):
+        return
+    names = ", ".join(list(dict.fromkeys(name for entry in entries for name in entry.numbers))[:12])
+    wanted = "a step and gold" if needs_gold else "a step and a figure that is known"
+    raise DataError(path, f"no entry has {wanted}; its names are {names or 'none with a number'}; see --map")
 
 
-def _step(entry: Logged, chosen: Mapping[str, str]) -> int | None:
-    names = (chosen["step"],) if "step" in chosen else STEPS
-    value = next((entry[name] for name in names if name in entry), None)
-    return int(value) if value is not None and value >= 0 and value == int(value) else None
-
-
-def _reading(value: float, entry: Logged, chosen: Mapping[str, str]) -> Reading:
-    beside = {
-        part: next((entry[name] for name in _names(part, names, chosen) if name in entry), None)
-        for part, names in BESIDE.items()
-    }
-    n = beside["n"]
-    has_interval = beside["low"] is not None and beside["high"] is not None
-    return Reading(
-        value,
-        int(n) if n is not None and n >= 1 else None,
-        beside["low"] if has_interval else None,
-        beside["high"] if has_interval else None,
-    )
-
-
-def _names(part: str, names: Sequence[str], chosen: Mapping[str, str]) -> Sequence[str]:
-    given = chosen.get(f"gold_{part}")
-    return names if given is None else (given,)
-
-
-def _events(path: Path) -> tuple[list[Logged], bool]:
+def _events(path: Path) -> Log:
     """Scalars of a file of TensorBoard events, an entry for each step."""
     try:
         from tensorboard.backend.event_processing.event_accumulator import (  # type: ignore[import-untyped]
@@ -146,8 +141,8 @@ def _events(path: Path) -> tuple[list[Logged], bool]:
         ) from None
     events = EventAccumulator(str(path), size_guidance={"scalars": 0})
     events.Reload()
-    by_step: dict[int, Logged] = {}
+    by_step: dict[int, dict[str, float]] = {}
     for name in events.Tags()["scalars"]:
         for event in events.Scalars(name):
-            by_step.setdefault(event.step, {"step": float(event.step)})[name] = float(event.value)
-    return [by_step[step] for step in sorted(by_step)], False
+            by_step.setdefault(event.step, {"step": event.step})[name] = float(event.value)
+    return Log([entry_of(by_step[step]) for step in sorted(by_step)])

@@ -14,8 +14,12 @@ from rubricate.training.monitors.rules.turns import gap_findings, gold_findings,
 from rubricate.training.monitors.series.points import GAP, GOLD, Point, Reading
 
 _NO_ERROR = (
-    "gold comes without a number of prompts and without an interval, so that nothing can be shown by it; "
-    "say how many there are"
+    "gold comes without an interval and without a number of prompts, so that nothing can be shown by it; say "
+    "how many there are"
+)
+_NO_SHARE = (
+    "gold is no share between 0 and 1, so that a number of prompts says nothing of its error; give its "
+    "interval (low and high), or a row for each answer"
 )
 
 
@@ -54,6 +58,7 @@ def watch(points: Sequence[Point], limits: Limits | None = None, notes: Sequence
         *level_findings(points, limits),
     ]
     lacks_error = bool(gold) and not any(reading.error or reading.values for _, reading in gold)
+    has_n = any(reading.n is not None for _, reading in gold)
     best = gold[best_of(gold)] if gold else None
     return Watched(
         points=tuple(points),
@@ -61,7 +66,7 @@ def watch(points: Sequence[Point], limits: Limits | None = None, notes: Sequence
         best=best[0] if best else None,
         top=best[1] if best else None,
         predicted_kl=limits.predicted_kl,
-        notes=(*notes, _NO_ERROR) if lacks_error else tuple(notes),
+        notes=(*notes, _NO_SHARE if has_n else _NO_ERROR) if lacks_error else tuple(notes),
     )
 
 
