@@ -83,6 +83,35 @@ def test_it_follows_a_log_until_gold_turns(training):
         watchdog.cancel()
 
 
+def test_a_log_that_is_being_written_anew(training, monkeypatch):
+    """While it is followed a half state of a trainer is said, and read again; at first it is a mistake."""
+    whole = json.dumps({"log_history": [{"step": 1, "reward": 0.5}]}, indent=2)
+    state, waits = Path("trainer_state.json"), list[float]()
+    state.write_text(whole[:30])
+    assert "trainer_state.json" in str(called("trainer_state.json", "--follow").exception)
+    state.write_text(whole)
+
+    def wait(seconds):
+        waits.append(seconds)
+        if len(waits) == 3:
+            raise KeyboardInterrupt
+        state.write_text(whole[:30] if len(waits) == 1 else whole)
+
+    monkeypatch.setattr("rubricate.commands.monitor.time.sleep", wait)
+    told = called("trainer_state.json", "--follow", "--every", "3")
+    assert waits == [3.0] * 3 and told.output.count("not read this time") == 1
+
+
+def test_the_page_marks_the_best_step(training):
+    """In both large pictures: by steps, and by KL between the steps that are logged."""
+    rows = [f"{20 * place + 5},{win / 100},504" for place, win in enumerate(PAPER["Initial"])]
+    Path("gold.csv").write_text("\n".join(["step,gold,n", *rows]) + "\n")
+    lines = [json.dumps({"step": step, "reward": 0.3, "kl_nats": step / 100}) for step in range(10, 221, 10)]
+    Path("log.jsonl").write_text("\n".join(lines) + "\n")
+    assert called("log.jsonl", "--gold", "gold.csv", "--page", "m.html").exit_code == 0
+    assert Path("m.html").read_text().count("<title>best: step 45</title>") == 2
+
+
 def test_the_page_trusts_nothing():
     """Titles and notes are text."""
     page = monitor_page(watch([Point(1, {"reward": 0.5})], notes=["<script>alert(1)</script>"]), "<b>x</b>")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -58,6 +59,12 @@ _LOOKS = {
     SUPPRESSED: ("sky", "7 4"),
     GOLD_UNJUDGED: ("brown", "7 4"),
 }
+_LARGE = ("Reward and gold, by steps", "Reward and gold, by KL")
+_ALONG_KL = "KL from the reference policy, nats"
+_SMALL = (
+    ".small{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(24rem,100%),1fr));gap:1rem 2rem}"
+    ".small svg{width:100%;height:auto}"
+)
 _WORTH = (REWARD, HELD_OUT_REWARD, GOLD)
 _SHARES = (TIES, ZERO_ADVANTAGE, UNJUDGED, NEVER_VARYING, SUPPRESSED, GOLD_UNJUDGED)
 
@@ -72,14 +79,15 @@ def monitor_page(watched: Watched, title: str) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    style = (files("rubricate.report") / "page.css").read_text(encoding="utf-8") + STYLE
+    style = (files("rubricate.report") / "page.css").read_text(encoding="utf-8") + STYLE + _SMALL
     there = [name for name in FIGURES if any(point.value(name) is not None for point in watched.points)]
     return environment.get_template("monitor.html").render(
         watched=watched,
         title=title,
         meanings=MEANINGS,
         figures={name: FIGURES[name] for name in there},
-        charts=[lines(chart) for chart in charts_of(watched)],
+        large=[lines(chart) for chart in charts_of(watched) if chart.title in _LARGE],
+        small=[lines(chart) for chart in charts_of(watched) if chart.title not in _LARGE],
         rows=[
             (point.step, point.step == watched.best, [_cell(point, name) for name in there])
             for point in watched.points
@@ -103,10 +111,8 @@ def charts_of(watched: Watched) -> list[Chart]:
     """Reward and gold against step and against KL, shares, then what is left, one to a chart."""
     points = watched.points
     charts = [
-        _chart("Reward and gold, by steps", points, _WORTH, "step", _step, watched.best),
-        _chart(
-            "Reward and gold, by KL", points, _WORTH, "KL from the reference policy, nats", _kl, watched.best
-        ),
+        _chart(_LARGE[0], points, _WORTH, "step", _step, watched.best),
+        _chart(_LARGE[1], points, _WORTH, _ALONG_KL, _kl_along(points), watched.best),
         _chart("Shares", points, _SHARES, "step", _step),
         *(_chart(FIGURES[name], points, (name,), "step", _step) for name in (KL, LENGTH, GAP)),
     ]
@@ -117,8 +123,26 @@ def _step(point: Point) -> float | None:
     return float(point.step)
 
 
-def _kl(point: Point) -> float | None:
-    return point.value(KL)
+def _kl_along(points: Sequence[Point]) -> Callable[[Point], float | None]:
+    """KL where it was logged, between two such steps on the straight line between them: gold is rarely read
+    at the steps that are logged. At step 0 it is 0."""
+    known = [(point.step, value) for point in points if (value := point.value(KL)) is not None]
+    if known and known[0][0] > 0:
+        known.insert(0, (0, 0.0))
+    steps = [step for step, _ in known]
+
+    def along(point: Point) -> float | None:
+        after = bisect_left(steps, point.step)
+        if after == len(steps):
+            return None
+        if steps[after] == point.step:
+            return known[after][1]
+        if after == 0:
+            return None
+        (start, low), (end, high) = known[after - 1], known[after]
+        return low + (high - low) * (point.step - start) / (end - start)
+
+    return along
 
 
 def _chart(

@@ -11,6 +11,7 @@ from rubricate.errors import DataError, SettingsError
 from rubricate.training.monitors.logs.lines import logged_in
 from rubricate.training.monitors.logs.names import read_map
 from rubricate.training.monitors.logs.reading import read_course
+from rubricate.training.monitors.rules.watching import watch
 from rubricate.training.monitors.series.points import GOLD, KL
 
 
@@ -92,8 +93,87 @@ class TestForms:
         assert points[0].readings[GOLD].n == 100 and points[0].readings[GOLD].low is None
         assert points[1].readings[GOLD].high == 0.6
 
+    def test_gold_answer_by_answer(self, tmp_path):
+        """A row for each answer: the mean of each prompt's answers, one set of prompts for all steps, None
+        where nothing was judged."""
+        gold = written(
+            tmp_path, "gold.csv",
+            "step,prompt_id,score\n0,a,1\n0,b,0\n0,b,1\n20,b,0.5\n20,a,\n20,c,1\n",
+        )  # fmt: skip
+        start, later = read_course([], gold=gold).points
+        assert start.readings[GOLD].values == (1.0, 0.5, None) and start.readings[GOLD].value == 0.75
+        assert later.readings[GOLD].values == (None, 0.5, 1.0)
+        assert start.readings[GOLD].held_out == later.readings[GOLD].held_out != ""
+        assert later.figures["gold_unjudged"] == pytest.approx(1 / 3)
+        for rows, said in (
+            ("0,a,yes\n", "gold.csv:2: score"),
+            ("0,a,1\nx,a,1\n", "gold.csv:3: step"),
+            ("0,a,1\n5,,1\n", "gold.csv:3: prompt"),
+        ):
+            gold.write_text("step,prompt_id,score\n" + rows)
+            with pytest.raises(DataError, match=said):
+                read_course([], gold=gold)
+
+    def test_paired_gold_shows_what_means_do_not(self, tmp_path):
+        """Forty prompts of which ten are lost: prompt by prompt the turn is shown, by the means alone it is
+        not."""
+        hits = {0: range(20), 20: range(24), 40: range(10, 24), 60: range(10, 24)}
+        rows = [f"{step},p{n},{int(n in won)}" for step, won in hits.items() for n in range(40)]
+        means = [f"{step},{len(won) / 40},40" for step, won in hits.items()]
+        answers = written(tmp_path, "answers.csv", "\n".join(["step,prompt,gold", *rows]) + "\n")
+        shares = written(tmp_path, "shares.csv", "\n".join(["step,gold,n", *means]) + "\n")
+        paired = watch(read_course([], gold=answers).points)
+        assert [finding.kind for finding in paired.findings] == ["gold_turned"] and paired.best == 20
+        assert watch(read_course([], gold=shares).points).findings == ()
+
+    def test_steps_of_wandb(self, tmp_path):
+        """wandb counts what it was told; a chart that was exported from its pages names its run."""
+        path = written(tmp_path, "w.csv", "_step,train/global_step,train/reward\n30,10,0.25\n60,20,0.5\n")
+        assert values(path, "reward") == {10: 0.25, 20: 0.5}
+        chart = written(
+            tmp_path, "ui.csv",
+            '"Step","r-1 - train/reward","r-1 - train/reward__MIN","r-1 - train/reward__MAX"\n'
+            '"1","0.25","0","1"\n',
+        )  # fmt: skip
+        assert values(chart, "reward") == {1: 0.25}
+
 
 class TestMishaps:
+    def test_a_resumed_training_takes_back_what_it_has_not_reached_again(self, tmp_path):
+        """Steps 1 to 6, then on from 3 to 4: of 5 and 6 nothing counts; a gold that comes late stays."""
+        rows = [{"step": step, "reward": step / 10} for step in range(1, 7)]
+        rows += [{"step": 2, "gold": 0.5}, {"step": 3, "reward": 0.9}, {"step": 4, "reward": 0.8}]
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        course = read_course([written(tmp_path, "log.jsonl", text)])
+        assert {p.step: p.value("reward") for p in course.points} == {1: 0.1, 2: 0.2, 3: 0.9, 4: 0.8}
+        assert course.points[1].readings[GOLD].value == 0.5
+        assert any("before step 5" in note for note in course.notes)
+        table = written(tmp_path, "down.csv", "step,reward\n3,0.3\n2,0.2\n1,0.1\n")
+        assert values(table, "reward") == {1: 0.1, 2: 0.2, 3: 0.3}
+
+    def test_what_is_no_number(self, tmp_path):
+        """NaN is left out and said; a text, and a step that is none, are mistakes with their place."""
+        path = written(tmp_path, "log.jsonl", '{"step": 1, "reward": 0.1}\n{"step": 2, "reward": NaN}\n')
+        course = read_course([path])
+        assert len(course.points) == 1 and "reward is no finite number at 1 steps" in course.notes[0]
+        for line, said in (
+            ('{"step": 2, "reward": "abc"}', ":2: reward: is 'abc'"),
+            ('{"step": -2, "reward": 0.5}', ":2: step"),
+            ('{"step": 2.5, "reward": 0.5}', ":2: step"),
+            ('{"step": 2, "gold": 0.5, "gold_n": 0}', ":2: n"),
+            ('{"step": 2, "gold": 0.5, "gold_low": 0.6, "gold_high": 0.7}', ":2: gold"),
+        ):
+            path.write_text('{"step": 1, "reward": 0.1}\n' + line + "\n")
+            with pytest.raises(DataError, match=said):
+                read_course([path])
+
+    def test_a_mapped_name_that_no_log_has(self, tmp_path):
+        """The nearest is named; before anything is logged it may still come."""
+        path = written(tmp_path, "log.jsonl", '{"step": 1, "my/score": 0.1, "kl": 0.1}\n')
+        with pytest.raises(SettingsError, match="did you mean 'my/score'"):
+            read_course([path], {"reward": "my/scor"})
+        assert read_course([written(tmp_path, "new.jsonl", "")], {"reward": "my/scor"}).points == []
+
     def test_half_a_last_line(self, tmp_path):
         """It is being written: left out, and said."""
         path = written(tmp_path, "log.jsonl", '{"step": 1, "reward": 0.1}\n{"step": 2, "rew')
