@@ -26,9 +26,10 @@ def walked(points: Sequence[Point], *, is_timed: bool = True) -> Walked:
     walks: dict[tuple[str, bool], list[tuple[int, float | Reading]]] = {}
     repeated, taken_back = set[int](), set[int]()
     for point in points if is_timed else sorted(points, key=lambda each: each.step):
-        said = [((name, False), value) for name, value in point.figures.items()]
-        readings = [((name, True), value) for name, value in point.readings.items()]
-        for key, value in [*said, *readings]:
+        said: dict[tuple[str, bool], float | Reading] = {}
+        said |= {(name, False): value for name, value in point.figures.items()}
+        said |= {(name, True): value for name, value in point.readings.items()}
+        for key, value in said.items():
             walk = walks.setdefault(key, [])
             while walk and walk[-1][0] > point.step:
                 taken_back.add(walk.pop()[0])
