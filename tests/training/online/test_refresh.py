@@ -79,6 +79,25 @@ def test_a_retired_criterion_comes_back_when_it_tells_apart_again(tmp_path):
         assert refresh(reward, 3)["online/returned"] == 0 and kept(reward)["rain"] == "dropped"
 
 
+def test_a_retired_criterion_that_is_proposed_again_and_still_says_nothing_stays_retired(tmp_path):
+    """The proposal is accepted without it."""
+
+    def again(request):
+        said = json.loads(answer(request))
+        if request.schema.name == "rubric" and framed_in(request, "rubric"):
+            said["criteria"].append({"criterion": "mentions sun", "weight": 3, "kind": "rule"})
+        return json.dumps(said)
+
+    with a_reward(tmp_path, again, RULES) as reward:
+        reward.score([PROMPT] * 3, ["rain wind", "rain", "a"], step=0)
+        refresh(reward, 1)
+        assert kept(reward) == {"sun": "constant"}
+        reward.score([PROMPT] * 3, ["rain wind b", "rain wind", "a"], step=1)
+        figures = refresh(reward, 2)
+        assert figures["online/accepted"] == figures["online/merged"] == 1
+        assert words(reward) == ["rain", "wind", "b"] and kept(reward) == {"sun": "constant"}
+
+
 def test_must_haves_never_retire_and_the_cap_holds(tmp_path):
     """A must-have that all meet stays; of more criteria than may count, those of the least spread go."""
     rules = OnlineRules(
@@ -246,10 +265,11 @@ def test_the_same_pair_on_the_same_rubric_is_not_asked_again(tmp_path):
 
     rules = OnlineRules(groups=1, min_verdicts=99, coverage="all")
     with a_reward(tmp_path, idle, rules) as reward:
+        pairs = []
         for step in range(3):
             reward.score([PROMPT] * 3, ["rain wind", "rain", "a"], step=step)
-            refresh(reward, step + 1)
-    assert till.n("rubric") == 2, "the first rubric, and one refinement"
+            pairs.append(refresh(reward, step + 1)["online/pairs"])
+    assert pairs == [1, 0, 0] and till.n("rubric") == 2, "the first rubric, and one refinement"
 
 
 def test_equal_replies_give_equal_bytes(tmp_path):
