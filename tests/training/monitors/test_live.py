@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+from contextlib import asynccontextmanager
 
 import pytest
 
+from rubricate.domain.judgement import Preference
+from rubricate.errors import DataError, Unavailable
+from rubricate.training.monitors.live.gold import JudgeGold
+from rubricate.training.monitors.live.held_out import held_out_of, with_rubric
 from rubricate.training.monitors.live.journal import read_journal
 from rubricate.training.monitors.live.making import monitor_callback
+from rubricate.training.monitors.live.policy import Sampling, sampled, undisturbed
 from rubricate.training.monitors.logs.reading import read_course
-from rubricate.training.monitors.series.points import GOLD, KL
+from rubricate.training.monitors.series.points import GAP, GOLD, KL
+from rubricate.training.recipes.fields import loaded_tokenizer
 from rubricate.training.recipes.grpo import GrpoRecipe, grpo_trainer
 from tests.training.tiny_policy import tiny_policy
 
@@ -51,7 +58,7 @@ def policy(tmp_path, one_thread):
 
 def test_gold_falls_while_the_reward_climbs(policy, tmp_path):
     """A real training on the opposite of gold: it is ended before its last step, with the reason in the
-    journal, the best checkpoint named and kept, and the same finding in what is read afterwards."""
+    journal, and the same finding in what is read afterwards."""
     monitor = monitor_callback(
         HELD_OUT,
         no_rain,
@@ -124,3 +131,80 @@ def test_what_trl_writes_is_read(policy, tmp_path):
     assert all({"reward", "length", "zero_advantage"} <= set(point.figures) for point in points)
     state = json.loads((tmp_path / "out" / "checkpoint-2" / "trainer_state.json").read_text())
     assert points[0].value("reward") == state["log_history"][0]["reward"]
+
+
+def test_the_best_step_is_kept(policy, tmp_path):
+    """Gold that is best at step 2 and then falls: its checkpoint is named, and outlives the rotation."""
+    golds = iter([0.1, 0.2, 0.9, 0.3, 0.3, 0.3])
+    monitor = monitor_callback(
+        HELD_OUT, lambda prompts, answers: [next(golds)] * len(answers), every=1, max_tokens=6
+    )
+    trained(policy, tmp_path / "out", 5, monitor)
+    told = json.loads((tmp_path / "out" / "monitor_best.json").read_text())
+    assert (told["step"], told["checkpoint"], told["gold"]) == (2, "checkpoint-2", 0.9)
+    kept = sorted(path.name for path in (tmp_path / "out").glob("checkpoint-*"))
+    assert kept == ["checkpoint-2", "checkpoint-5"]
+
+
+def test_the_gap_is_what_its_formula_says(policy, tmp_path):
+    """The mean log-probability of a token without the rubric less that with it, over answers drawn with it,
+    against a pass of the model for each answer alone; a prompt without a rubric has none."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    rows = [{"prompt": "the sun is", "criteria": [{"criterion": "speaks of rain", "weight": 1}]},
+            {"prompt": "the rain"},
+            {"prompt": "a", "criteria": [{"criterion": "snow is the sun", "weight": 2}]}]  # fmt: skip
+    monitor = monitor_callback(rows, no_rain, every=2, max_tokens=6, gap_samples=3, seed=5)
+    trained(policy, tmp_path / "out", 2, monitor)
+    found = monitor.watched().points[0].readings[GAP]
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(policy).eval(), loaded_tokenizer(policy)
+    prompts = held_out_of(rows).prompts
+    told = [prompts[0], prompts[2]]
+    gaps = [[], []]
+    with undisturbed(model, tokenizer):
+        for draw in range(3):
+            how = Sampling(max_tokens=6, temperature=1.0, seed=5 + draw)
+            said = sampled(model, tokenizer, [with_rubric(one, one.rubric) for one in told], how)
+            for place, (one, answer) in enumerate(zip(told, said, strict=True)):
+                logs = []
+                for given in (one.given, with_rubric(one, one.rubric)):
+                    start = tokenizer(given)["input_ids"]
+                    scores = model(torch.tensor([start + answer.tokens])).logits[0].log_softmax(-1)
+                    each = [scores[len(start) - 1 + at, token] for at, token in enumerate(answer.tokens)]
+                    logs.append(float(sum(each)) / len(each))
+                gaps[place].append(logs[0] - logs[1])
+    first, last = (sum(each) / 3 for each in gaps)
+    assert found.values[1] is None
+    assert [found.values[0], found.values[2]] == pytest.approx([first, last], abs=1e-6)
+    assert abs(first) > 1e-4
+
+
+def test_gold_by_a_judge():
+    """1 for a win over the reference, a half for a tie, 0 for a loss, None where the judge has none; an empty
+    answer is not judged, and the reference itself ties unasked."""
+    asked = []
+
+    class Longer:
+        async def compare(self, prompt, first, second):
+            asked.append((first.text, second.text))
+            if "mute" in first.text:
+                return Preference("unjudged", "neither 1 nor 2")
+            if "gone" in first.text:
+                raise Unavailable("no connection")
+            sizes = len(first.text), len(second.text)
+            winner = "tie" if sizes[0] == sizes[1] else "first" if sizes[0] > sizes[1] else "second"
+            return Preference(winner)
+
+    @asynccontextmanager
+    async def opening():
+        yield Longer()
+
+    held_out = held_out_of([{"prompt": f"p{n}", "reference": "four"} for n in range(7)])
+    gold = JudgeGold(opening)
+    told = gold.of(held_out, ["longer", "same", "x", " ", "four", "mute", "gone"])
+    gold.close()
+    assert [one.value for one in told] == [1.0, 0.5, 0.0, None, 0.5, None, None]
+    assert [one.why for one in told[5:]] == ["neither 1 nor 2", "no connection"] and len(asked) == 5
+    with pytest.raises(DataError, match="a judge needs a reference"):
+        gold.of(held_out_of(["p"]), ["x"])
