@@ -79,6 +79,27 @@ def test_a_retired_criterion_comes_back_when_it_tells_apart_again(tmp_path):
         assert refresh(reward, 3)["online/returned"] == 0 and kept(reward)["rain"] == "dropped"
 
 
+def test_a_criterion_that_came_back_is_judged_by_what_it_said_since(tmp_path):
+    """Constant before it retired and in one group after it came back: that is one group, and two are asked
+    for. After a second one it retires again."""
+    rules = OnlineRules(pairs=0, groups=2, min_verdicts=4, min_active=1, look_again=9)
+    column = [a_rubric("1:Mentions a.", "1:Mentions b.")] * 3
+    steps = [
+        ["a b", "b h", "c b"],
+        ["a b", "b h", "c b"],
+        ["a b", "a", "b"],
+        ["a b", "b h", "c b"],
+        ["a b", "b h", "d b"],
+    ]
+    found = []
+    with a_reward(tmp_path, answer, rules) as reward:
+        for step, said in enumerate(steps):
+            reward.score([PROMPT] * 3, said, column, step=step)
+            refresh(reward, step + 1)
+            found.append(("b" in words(reward), reward.versions.version(KEY).since.get("Mentions b.")))
+    assert found == [(True, None), (False, None), (True, 3), (True, 3), (False, None)]
+
+
 def test_a_retired_criterion_that_is_proposed_again_and_still_says_nothing_stays_retired(tmp_path):
     """The proposal is accepted without it."""
 
