@@ -225,3 +225,21 @@ class TestMishaps:
         assert read_map(["reward = a/b"]) == {"reward": "a/b"}
         with pytest.raises(SettingsError, match="--map nothing"):
             read_map(["nothing=x"])
+
+
+def test_the_end_of_a_training(tmp_path):
+    """transformers writes its run time last, and its state how many steps there were to be: so a log is known
+    to be through, and one that is not yet, or has gone on since, is not."""
+    lines = [{"step": step, "reward": 0.1 * step} for step in range(1, 4)]
+    path = tmp_path / "log_history.jsonl"
+    for extra, has_ended in (
+        ([], False),
+        ([{"step": 3, "train_runtime": 2.0}], True),
+        ([{"step": 3, "train_runtime": 2.0}, {"step": 4, "reward": 0.4}], False),
+    ):
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines + extra))
+        assert read_course([path]).has_ended is has_ended
+    state = tmp_path / "trainer_state.json"
+    for done, has_ended in ((2, False), (3, True)):
+        state.write_text(json.dumps({"global_step": done, "max_steps": 3, "log_history": lines}))
+        assert read_course([state]).has_ended is has_ended

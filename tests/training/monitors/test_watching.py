@@ -130,6 +130,19 @@ class TestOtherFindings:
         }  # fmt: skip
         assert all(one.text and one.do and one.figures for one in found)
 
+    def test_gold_that_falls_silent_is_told(self):
+        """A policy whose answers gold cannot judge has no gold that could turn; that is said."""
+        points = [
+            Point(
+                10 * place,
+                {"gold_unjudged": float(place > 6), "reward": 0.3 + 0.03 * place},
+                {} if place > 6 else {GOLD: Reading(0.4, 100)},
+            )
+            for place in range(15)
+        ]
+        (found,) = watch(points).findings
+        assert found.kind == "unjudged_climbing" and "not judged by gold" in found.text
+
     def test_beyond_the_kl_of_the_audit(self):
         """Twice in a row above; one noisy step is none. A tail of 10% reversed turns at 2.29 nats."""
         points = [Point(step, {"kl": value}) for step, value in enumerate((0.5, 3.0, 1.0, 2.4, 2.6), 1)]

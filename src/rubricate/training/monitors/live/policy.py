@@ -70,7 +70,8 @@ def must_be_whole(model: Any) -> None:
     SettingsError: the parameters are spread over processes, and one alone cannot sample.
     """
     for parameter in model.parameters():
-        if hasattr(parameter, "ds_id") or hasattr(parameter, "device_mesh"):
+        is_flat = type(parameter).__name__ == "FlatParameter"  # the first FSDP
+        if is_flat or hasattr(parameter, "ds_id") or hasattr(parameter, "device_mesh"):
             raise SettingsError(
                 "the policy is sharded (ZeRO-3 or FSDP), and the monitor samples from a whole one: "
                 "evaluate checkpoints beside the training, and read both logs with rubricate monitor --gold"

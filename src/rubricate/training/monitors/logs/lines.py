@@ -32,11 +32,14 @@ class Entry(NamedTuple):
 
 class Log(NamedTuple):
     """The entries of a log in its order. `is_half`: its last line is only half there, and was left out.
-    `is_timed`: the order is that of time, as of all logs but tables, which may be sorted as one likes."""
+    `is_timed`: the order is that of time, as of all logs but tables, which may be sorted as one likes.
+    `has_ended`: the trainer has written that it is through: transformers' last line has the run time, and its
+    state all the steps that there were to be."""
 
     entries: list[Entry]
     is_half: bool = False
     is_timed: bool = True
+    has_ended: bool = False
 
 
 _CONSOLE = re.compile(r"\bstep:(\d+)((?: - [^\s:]+:\S+)+)")
@@ -45,6 +48,7 @@ _PRINTED = re.compile(r"np\.\w+\((.*)\)")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _OF_A_RUN = re.compile(r"^.* - ")
 _MOST_DEEP = 3
+_RUN_TIME = "train_runtime"
 
 
 def logged_in(path: Path) -> Log:
@@ -63,10 +67,12 @@ def logged_in(path: Path) -> Log:
         return Log([])
     first = text.lstrip()[0]
     if first in "{[":
-        whole = _whole(text)
-        if whole is not None:
-            return Log([entry_of(entry) for entry in whole])
-        return _json_lines(path, text)
+        value = _whole(text)
+        if value is None:
+            log = _json_lines(path, text)
+        else:
+            log = Log([entry_of(entry) for entry in _entries(value)], has_ended=_is_through(value))
+        return log._replace(has_ended=log.has_ended or _RUN_TIME in _last(log))
     found = [
         _console(match, number)
         for number, line in enumerate(text.splitlines(), 1)
@@ -102,16 +108,32 @@ def _put(entry: Entry, name: str, value: float | str) -> None:
         entry.odd[name] = str(value)
 
 
-def _whole(text: str) -> list[Mapping[str, Any]] | None:
-    """The entries of a file that is one JSON value; None where it is not one."""
+def _whole(text: str) -> Mapping[str, Any] | list[Any] | None:
+    """A file that is one JSON value, an object or a list; None where it is not one."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
         return None
+    return value if isinstance(value, Mapping | list) else None
+
+
+def _entries(value: Mapping[str, Any] | list[Any]) -> list[Mapping[str, Any]]:
     if isinstance(value, Mapping):
         history = value.get("log_history")
         value = history if isinstance(history, list) else [value]
-    return [entry for entry in value if isinstance(entry, Mapping)] if isinstance(value, list) else None
+    return [entry for entry in value if isinstance(entry, Mapping)]
+
+
+def _is_through(value: Mapping[str, Any] | list[Any]) -> bool:
+    """Whether a trainer's state says that all of its steps are done."""
+    if not isinstance(value, Mapping):
+        return False
+    done, steps = value.get("global_step"), value.get("max_steps")
+    return isinstance(done, int) and isinstance(steps, int) and 0 < steps <= done
+
+
+def _last(log: Log) -> Logged:
+    return log.entries[-1].numbers if log.entries else {}
 
 
 def _json_lines(path: Path, text: str) -> Log:

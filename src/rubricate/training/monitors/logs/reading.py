@@ -51,6 +51,7 @@ def read_course(
             has_ended = has_ended or read.has_ended
             continue
         log = _events(path) if _EVENTS in path.name else logged_in(path)
+        has_ended = has_ended or (log.has_ended and not is_gold)
         names |= {name for entry in log.entries for name in (*entry.numbers, *entry.odd)}
         if log.is_half:
             notes.append(f"{path.name}: the last line is only half there and was left out")

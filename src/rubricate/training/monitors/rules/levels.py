@@ -9,6 +9,7 @@ from rubricate.training.monitors.evidence.drifting import Drift, drift
 from rubricate.training.monitors.rules.findings import Finding, Kind, number, share
 from rubricate.training.monitors.rules.limits import Limits
 from rubricate.training.monitors.series.points import (
+    GOLD_UNJUDGED,
     LENGTH,
     NEVER_VARYING,
     REWARD,
@@ -40,7 +41,8 @@ def level_findings(points: Sequence[Point], limits: Limits) -> Iterator[Finding]
             " nothing is learnt from them.",
             "Leave such prompts out, sample more completions for each, or refine their rubrics.",
         )  # fmt: skip
-    yield from _unjudged(points, limits)
+    yield from _unjudged(points, limits, UNJUDGED, "completions get no reward")
+    yield from _unjudged(points, limits, GOLD_UNJUDGED, "held-out answers are not judged by gold")
     yield from _length(points, limits)
     for name, what in _MUTE:
         mute = drift(points, name)
@@ -64,16 +66,16 @@ def _saturated(points: Sequence[Point], limits: Limits) -> Iterator[Finding]:
         )  # fmt: skip
 
 
-def _unjudged(points: Sequence[Point], limits: Limits) -> Iterator[Finding]:
-    """Many of them, or many more than there were."""
-    quiet = drift(points, UNJUDGED)
+def _unjudged(points: Sequence[Point], limits: Limits, name: str, what: str) -> Iterator[Finding]:
+    """Many of them, or many more than there were. Where gold falls silent, its turn would not be seen."""
+    quiet = drift(points, name)
     if quiet is None:
         return
     climbs = _is_above(quiet.change, 0) and quiet.change.value > limits.most_unjudged / 5
     if climbs or _is_above(quiet.late, limits.most_unjudged):
         yield _finding(
-            points, "unjudged_climbing", UNJUDGED, quiet,
-            f"{share(quiet.late)} of the completions get no reward, after {share(quiet.early)} at the start.",
+            points, "unjudged_climbing", name, quiet,
+            f"{share(quiet.late)} of the {what}, after {share(quiet.early)} at the start.",
             "Read what is not judged, and why: the policy may have learnt to upset the grader.",
         )  # fmt: skip
 
