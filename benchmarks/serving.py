@@ -3,18 +3,22 @@
     python benchmarks/serving.py [--clients 256] [--requests 8000] [--latency 1] [--spread 0.5]
 
 The server runs in a process of its own with the whole stack of `rubricate serve` (HTTP, JSON, schema, gate,
-reward, verdicts, metrics) around a stand-in for the grader. Its time is fixed by the completion: the latency,
-give or take the spread as a share of it, as no real grader takes the same time twice. The clients are bare
-sockets in another process, each with one connection and one request at a time, on completions that were never
-graded before. Overhead is the time of a request less its grader's time, so what a loaded loop adds to a sleep
-counts. Clients begin one after the other over one latency; with `--spread 0` they begin together and stay in
-step, and each wave of them waits for itself.
+reward, verdicts, metrics) around a stand-in for the grader. Its time is fixed by the completion: the
+latency, give or take the spread as a share of it, as no real grader takes the same time twice. The clients
+are bare sockets in another process, each with one connection and one request at a time, on completions
+never graded before. The garbage of the server is collected as in every command
+(`commands.session.in_loop`); the clients collect none, since a pause of theirs is not the server's.
+Overhead is the time of a request less its grader's time, so what a loaded loop adds to a sleep counts.
+Clients begin one after the other over one latency; with `--spread 0` they begin together and stay in step,
+and each wave of them waits for itself.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
+import hashlib
 import json
 import multiprocessing
 import os
@@ -26,8 +30,9 @@ CRITERIA = [{"criterion": f"The response names thing {n}.", "weight": 1 + n % 3}
 
 
 def latency_of(number, latency_s, spread):
-    """Seconds that the grader takes over this completion; even over the range, far from its neighbours."""
-    return latency_s * (1 + spread * (2 * (number * 0.6180339887 % 1) - 1))
+    """Seconds that the grader takes over this completion: any of the range, by a hash of its number."""
+    share = int.from_bytes(hashlib.blake2b(b"%d" % number, digest_size=8).digest(), "big") / 2**64
+    return latency_s * (1 + spread * (2 * share - 1))
 
 
 class StandIn:
@@ -46,6 +51,7 @@ class StandIn:
 
 
 def serve(grader_times, port_of, ending, used):
+    from rubricate.commands.session import in_loop
     from rubricate.rewards.panel import Panel
     from rubricate.rewards.reward import RubricReward
     from rubricate.rewards.serving.app import App
@@ -71,7 +77,7 @@ def serve(grader_times, port_of, ending, used):
             used.put(time.process_time() - before)
             await server.drain()
 
-    run(stay())
+    in_loop(stay())
 
 
 def run(work):
@@ -137,6 +143,7 @@ def main():
         return time.perf_counter() - began
 
     took = []
+    gc.disable()
     run(_kept(ask(), took))
     ending.set()
     cpu = used.get(timeout=30)

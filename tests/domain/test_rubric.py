@@ -46,6 +46,8 @@ def test_an_invalid_criterion_is_never_made(fields: dict[str, Any], said: str) -
         ((a_criterion("-1:lies"),), "at least one criterion with a positive weight"),
         ((a_criterion("1:a"), a_criterion("1:b")), "two criteria have the id 'c1'"),
         ((a_criterion("1:a", "c1"), a_criterion("2:a", "c2")), "two criteria have the text 'a'"),
+        ((a_criterion("1:a"), Criterion("c2", "b", 1e301)), "add up to more than 1e\\+300"),
+        (tuple(Criterion(f"c{n}", f"{n}", 1e308) for n in range(2)), "add up to more than"),
     ],
 )
 def test_an_invalid_rubric_is_never_made(criteria: tuple[Criterion, ...], said: str) -> None:

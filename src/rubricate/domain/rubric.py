@@ -12,6 +12,10 @@ from rubricate.domain.identity import key_of
 
 Kind = Literal["rule", "principle", "pitfall"]
 
+HEAVIEST = 1e300
+"""What the weights of a rubric add up to at most: far enough below the largest number that no rule, which
+multiplies and adds them, gets beyond it."""
+
 
 class Criterion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One binary statement about a response, with a weight and a kind.
@@ -77,7 +81,8 @@ class Lineage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Rubric(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
-    """The criteria of one prompt: at least one with a positive weight, ids unique, texts unique.
+    """The criteria of one prompt: at least one with a positive weight, ids unique, texts unique, weights that
+    can be added.
 
     `version` is 0 for the first rubric and counts accepted refinements.
     """
@@ -96,6 +101,8 @@ class Rubric(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True)
             twice = next((value for value in values if values.count(value) > 1), None)
             if twice is not None:
                 raise ValueError(f"two criteria have the {name} {twice!r}")
+        if sum(abs(criterion.weight) for criterion in self.criteria) > HEAVIEST:
+            raise ValueError(f"the weights add up to more than {HEAVIEST:g}; only their proportions count")
 
     @cached_property
     def key(self) -> str:

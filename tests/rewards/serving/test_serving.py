@@ -180,6 +180,13 @@ class TestBadInput:
         assert got in (status, 400), said
         assert got < 500 and said["error"]["code"] and said["error"]["request_id"] == headers["X-Request-Id"]
 
+    async def test_weights_that_no_number_holds(self, reward):
+        """Two weights of 1e308 are a mistake of the row, named; a single sum of them would be no number."""
+        heavy = [{"criterion": name, "weight": 1e308} for name in "ab"]
+        async with desk(reward) as at:
+            status, said, _ = await at.post("/v1/rewards", {"items": [{**ITEM, "rubric": heavy}]})
+        assert status == 422 and "add up to more than" in said["error"]["message"]
+
     async def test_media_types_and_paths(self, reward):
         """415, 404, 405 with what is allowed."""
         async with desk(reward) as at:
