@@ -8,18 +8,15 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from types import TracebackType
 from typing import Any, Protocol
 
 from rubricate.domain.conversation import Prompt
 from rubricate.domain.identity import key_of
 from rubricate.reward_model.scoring import Score
 from rubricate.rewards.batch.graded import Batch, Graded
-from rubricate.rewards.batch.texts import MAX_CHARS, Unreadable, completion_of, must_match, prompt_of
-from rubricate.rewards.door import Door
+from rubricate.rewards.batch.texts import MAX_CHARS, Unreadable, texts_of
+from rubricate.rewards.doored import DooredReward
 from rubricate.rewards.measures.tally import Tally
-from rubricate.rewards.options import Options
-from rubricate.rewards.preferring import preferred
 
 Asked = tuple[Prompt, str]
 _AT_ONCE = 256
@@ -34,7 +31,7 @@ class Model(Protocol):
         ...
 
 
-class LearnedReward:
+class LearnedReward(DooredReward["_Desk", "Asked | Unreadable"]):
     """Prompts and completions -> the scores of a reward model, in input order.
 
     `load` gives the model, in a thread, when the first batch comes. A reward is the model's logit: any real
@@ -49,117 +46,21 @@ class LearnedReward:
     """
 
     def __init__(self, load: Callable[[], Model], *, squash: bool = False, max_chars: int = MAX_CHARS):
-        self.squash, self.max_chars = squash, max_chars
-        self.options = Options()
-        """None is ever on: there are no criteria to leave out."""
-        self._door: Door[_Desk] = Door(partial(_desk, load))
-        self._steps = 0
-        self.totals = Tally()
-        """All batches that were scored for training, added up."""
+        super().__init__(partial(_desk, load), max_chars=max_chars)
+        self.squash = squash
 
-    def score(
-        self,
-        prompts: Sequence[Any],
-        completions: Sequence[Any],
-        rubrics: Sequence[Any] | None = None,
-        *,
-        step: int | None = None,
-    ) -> list[float | None]:
-        """The rewards; see `grade`."""
-        return self.grade(prompts, completions, rubrics, step=step).rewards
-
-    async def ascore(
-        self,
-        prompts: Sequence[Any],
-        completions: Sequence[Any],
-        rubrics: Sequence[Any] | None = None,
-        *,
-        step: int | None = None,
-    ) -> list[float | None]:
-        """The rewards; see `grade`."""
-        return (await self.agrade(prompts, completions, rubrics, step=step)).rewards
-
-    def grade(
-        self,
-        prompts: Sequence[Any],
-        completions: Sequence[Any],
-        rubrics: Sequence[Any] | None = None,
-        *,
-        step: int | None = None,
-        evaluation: bool = False,
-    ) -> Batch:
-        """The rewards with what they are of; reward and score are one number here.
-
-        With `evaluation` `totals` stay as they are.
-
-        Raises:
-            DataError: lengths that differ, or a single text in place of a list.
-            SettingsError: on loading, what the model lacks.
-        """
-        texts, step = self._begin(prompts, completions, rubrics, step, evaluation)
-        return self._door.wait(lambda desk: self._graded(desk, texts, step, evaluation))
-
-    async def agrade(
-        self,
-        prompts: Sequence[Any],
-        completions: Sequence[Any],
-        rubrics: Sequence[Any] | None = None,
-        *,
-        step: int | None = None,
-        evaluation: bool = False,
-    ) -> Batch:
-        """As `grade`, awaited."""
-        texts, step = self._begin(prompts, completions, rubrics, step, evaluation)
-        return await self._door.through(lambda desk: self._graded(desk, texts, step, evaluation))
-
-    def prefer(self, prompts: Sequence[Any], pairs: Sequence[Sequence[Any]]) -> list[int]:
-        """See `preferring.preferred`."""
-        return preferred(self, prompts, pairs)
-
-    def close(self) -> None:
-        """Lets the model go; the next batch loads it again."""
-        self._door.close()
-
-    def __enter__(self) -> LearnedReward:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def _begin(
-        self,
-        prompts: Sequence[Any],
-        completions: Sequence[Any],
-        column: Sequence[Any] | None,
-        step: int | None,
-        evaluation: bool,
-    ) -> tuple[list[Asked | Unreadable], int]:
-        must_match(prompts, completions, column)
-        if not evaluation:
-            step = self._steps if step is None else step
-            self._steps = step + 1
-        known: dict[int, Prompt | Unreadable] = {}
-        texts: list[Asked | Unreadable] = []
-        for asked, said in zip(prompts, completions, strict=True):
-            if id(asked) not in known:  # trainers repeat one object for all completions of a group
-                known[id(asked)] = prompt_of(asked, self.max_chars)
-            prompt, text = known[id(asked)], completion_of(said, self.max_chars)
-            if isinstance(prompt, Unreadable) or isinstance(text, Unreadable):
-                texts.append(prompt if isinstance(prompt, Unreadable) else text)  # type: ignore[arg-type]
-            else:
-                texts.append((prompt, text))
-        return texts, step or 0
+    def _rows(
+        self, prompts: Sequence[Any], completions: Sequence[Any], column: Sequence[Any] | None
+    ) -> list[Asked | Unreadable]:
+        return texts_of(prompts, completions, self.max_chars)
 
     async def _graded(
-        self, desk: _Desk, texts: Sequence[Asked | Unreadable], step: int, evaluation: bool
+        self, opened: _Desk, rows: Sequence[Asked | Unreadable], step: int | None, evaluation: bool
     ) -> Batch:
-        """On the door's loop to the end, so that no two threads add to the totals."""
-        readable = [text for text in texts if not isinstance(text, Unreadable)]
-        scores = iter(await desk.scores(readable))
+        readable = [text for text in rows if not isinstance(text, Unreadable)]
+        scores = iter(await opened.scores(readable))
         graded = []
-        for text in texts:
+        for text in rows:
             if isinstance(text, Unreadable):
                 graded.append(Graded(reward=None, why=text.why))
                 continue
@@ -169,7 +70,7 @@ class LearnedReward:
         tally = Tally()
         for each in [tally] if evaluation else [tally, self.totals]:
             _add(each, graded)
-        return Batch(graded, tally, step)
+        return Batch(graded, tally, step or 0)
 
 
 def _squashed(logit: float) -> float:

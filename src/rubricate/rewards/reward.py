@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from types import TracebackType
 from typing import Any, TypeVar
 
 from rubricate.domain.aggregation import RULES
-from rubricate.domain.conversation import Prompt
 from rubricate.domain.guarantee import guaranteed
 from rubricate.domain.identity import key_of
 from rubricate.domain.judgement import Verdict
@@ -19,21 +17,18 @@ from rubricate.rewards.batch.graded import Batch
 from rubricate.rewards.batch.grading import Grading, Item
 from rubricate.rewards.batch.rubrics import Given, NoRubrics, Rubrics, Unseen, only_rubrics
 from rubricate.rewards.batch.settling import settled, tallied
-from rubricate.rewards.batch.texts import MAX_CHARS, Unreadable, completion_of, must_match, prompt_of
+from rubricate.rewards.batch.texts import MAX_CHARS, Unreadable, texts_of
 from rubricate.rewards.batch.versions import Versions
-from rubricate.rewards.door import Door
+from rubricate.rewards.doored import PLAIN, DooredReward
 from rubricate.rewards.measures.tally import Tally
 from rubricate.rewards.options import Options
 from rubricate.rewards.panel import Panel
-from rubricate.rewards.preferring import preferred
 from rubricate.steps.crew import RecallingGrader
 
 Result = TypeVar("Result")
 
-PLAIN = Options()
 
-
-class RubricReward:
+class RubricReward(DooredReward[Panel, "Item | Unreadable"]):
     """Prompts and completions -> rewards in [0, 1] or None, in input order.
 
     `opening` gives the panel of models on the loop that will use it; `settings.reward.rubric_reward` makes
@@ -76,78 +71,13 @@ class RubricReward:
             raise SettingsError(f"the coverage floor is {floor}; it is a share between 0 and 1")
         if unseen not in ("make", "skip", "fail"):
             raise SettingsError(f"unseen is {unseen!r}; it is 'make', 'skip' or 'fail'")
-        self.options, self.rule, self.floor, self.max_chars = options, rule, floor, max_chars
-        self.unseen = unseen
+        super().__init__(opening, options=options, max_chars=max_chars)
+        self.rule, self.floor, self.unseen = rule, floor, unseen
         self._rubrics = Rubrics(given or NoRubrics(), unseen, read_column)
         self.versions = versions
         if versions is not None:
             versions.bind(rule, floor, options)
         self._grading = Grading(self._rubrics, options, versions)
-        self._door = Door(opening)
-        self._steps = 0
-        self.totals = Tally()
-        """All batches that were graded for training, added up."""
-
-    def score(
-        self,
-        prompts: Sequence[Any],
-        completions: Sequence[Any],
-        rubrics: Sequence[Any] | None = None,
-        *,
-        step: int | None = None,
-    ) -> list[float | None]:
-        """The rewards; see `grade`."""
-        return self.grade(prompts, completions, rubrics, step=step).rewards
-
-    async def ascore(
-        self,
-        prompts: Sequence[Any],
-        completions: Sequence[Any],
-        rubrics: Sequence[Any] | None = None,
-        *,
-        step: int | None = None,
-    ) -> list[float | None]:
-        """The rewards; see `grade`."""
-        return (await self.agrade(prompts, completions, rubrics, step=step)).rewards
-
-    def grade(
-        self,
-        prompts: Sequence[Any],
-        completions: Sequence[Any],
-        rubrics: Sequence[Any] | None = None,
-        *,
-        step: int | None = None,
-        evaluation: bool = False,
-    ) -> Batch:
-        """All that is known of a batch; completions of one prompt are compared with each other.
-
-        Prompts and completions are texts or lists of messages, one prompt for each completion. `rubrics` are
-        those of a dataset column; where a row has none, the given ones hold. `step` is what options are drawn
-        for; without it batches are counted, and where rubrics change they belong to the latest change. With
-        `evaluation` no option is on and `totals` stay as they are; rubrics that change are those of `step`,
-        without it the latest, with all that ever counted.
-
-        Raises:
-            DataError: lengths that differ, a single text in place of a list, a rubric that is none, and under
-                unseen='fail' a prompt without a rubric.
-            AccountError, RunStopped: nothing can be asked any more. Any other failure of a model is None.
-            SettingsError: on opening, what the panel lacks.
-        """
-        items, at = self._begin(prompts, completions, rubrics, step, evaluation)
-        return self._door.wait(lambda panel: self._graded(panel, items, at, evaluation))
-
-    async def agrade(
-        self,
-        prompts: Sequence[Any],
-        completions: Sequence[Any],
-        rubrics: Sequence[Any] | None = None,
-        *,
-        step: int | None = None,
-        evaluation: bool = False,
-    ) -> Batch:
-        """As `grade`, awaited."""
-        items, at = self._begin(prompts, completions, rubrics, step, evaluation)
-        return await self._door.through(lambda panel: self._graded(panel, items, at, evaluation))
 
     def grade_as_of(
         self,
@@ -161,15 +91,6 @@ class RubricReward:
         it: no totals, no step, nothing told to `versions`. Raises as `grade`."""
         items, _ = self._begin(prompts, completions, rubrics, step, True)
         return self._door.wait(lambda panel: self._settled(panel, items, step, self.options))
-
-    def prefer(self, prompts: Sequence[Any], pairs: Sequence[Sequence[Any]]) -> list[int]:
-        """For each prompt the place, 0 or 1, of the better of two completions, -1 where they tie or one is
-        not judged: what a judge of pairs gives. By the human score: no option is on.
-
-        Raises:
-            DataError: as `grade`; also when a pair is none.
-        """
-        return preferred(self, prompts, pairs)
 
     def inside(self, work: Callable[[Panel, RecallingGrader], Coroutine[Any, Any, Result]]) -> Result:
         """What work gives that asks the same panel, on the reward's own loop, waited for; the grader that it
@@ -204,56 +125,35 @@ class RubricReward:
 
     def close(self) -> None:
         """Closes sessions and ledger; the next batch opens them again."""
-        self._door.close()
+        super().close()
         if self.versions is not None:
             self.versions.close()
 
-    def __enter__(self) -> RubricReward:
-        return self
+    def _counts(self) -> bool:
+        return self.versions is None
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def _begin(
-        self,
-        prompts: Sequence[Any],
-        completions: Sequence[Any],
-        column: Sequence[Any] | None,
-        step: int | None,
-        evaluation: bool,
-    ) -> tuple[list[Item | Unreadable], int | None]:
-        """The batch, read; in the thread of whoever calls, so that mistakes are told there."""
-        must_match(prompts, completions, column)
-        if not evaluation and (step is not None or self.versions is None):
-            step = self._steps if step is None else step
-            self._steps = step + 1
-        known: dict[int, Prompt | Unreadable] = {}
-        items: list[Item | Unreadable] = []
-        for row, (asked, said) in enumerate(zip(prompts, completions, strict=True)):
-            if id(asked) not in known:  # trainers repeat one object for all completions of a group
-                known[id(asked)] = prompt_of(asked, self.max_chars)
-            prompt = known[id(asked)]
-            text = completion_of(said, self.max_chars)
-            own = self._rubrics.in_column(column[row], row) if column is not None else None
-            if isinstance(prompt, Unreadable) or isinstance(text, Unreadable):
-                items.append(prompt if isinstance(prompt, Unreadable) else text)  # type: ignore[arg-type]
-            else:
-                items.append(Item(prompt, text, own))
-        return items, step
+    def _rows(
+        self, prompts: Sequence[Any], completions: Sequence[Any], column: Sequence[Any] | None
+    ) -> list[Item | Unreadable]:
+        texts = texts_of(prompts, completions, self.max_chars)
+        own = [
+            None if column is None else self._rubrics.in_column(column[row], row) for row in range(len(texts))
+        ]
+        return [
+            text if isinstance(text, Unreadable) else Item(*text, rubric)
+            for text, rubric in zip(texts, own, strict=True)
+        ]
 
     async def _graded(
-        self, panel: Panel, items: Sequence[Item | Unreadable], step: int | None, evaluation: bool
+        self, opened: Panel, rows: Sequence[Item | Unreadable], step: int | None, evaluation: bool
     ) -> Batch:
-        """On the door's loop to the end, so that no two threads add to the totals."""
         if evaluation:
-            return await self._settled(panel, items, step, PLAIN, evaluation=True)
+            return await self._settled(opened, rows, step, PLAIN, evaluation=True)
         if step is None and self.versions is not None:
-            self.versions.open(panel.grader.name)
+            self.versions.open(opened.grader.name)
             step = self.versions.now()
         news = {} if self.versions is None else self.versions.news()
-        batch = await self._settled(panel, items, step, self.options, [self.totals], news)
+        batch = await self._settled(opened, rows, step, self.options, [self.totals], news)
         if self.versions is not None:
             self.versions.saw(batch)
         return batch

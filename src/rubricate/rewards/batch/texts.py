@@ -76,6 +76,23 @@ def completion_of(given: Any, max_chars: int = MAX_CHARS) -> str | Unreadable:
     return Unreadable(f"the completion {why}") if why else whole
 
 
+def texts_of(
+    prompts: Sequence[Any], completions: Sequence[Any], max_chars: int = MAX_CHARS
+) -> list[tuple[Prompt, str] | Unreadable]:
+    """Each completion with its prompt, or why one of the two is no text."""
+    known: dict[int, Prompt | Unreadable] = {}
+    texts: list[tuple[Prompt, str] | Unreadable] = []
+    for asked, said in zip(prompts, completions, strict=True):
+        if id(asked) not in known:  # trainers repeat one object for all completions of a group
+            known[id(asked)] = prompt_of(asked, max_chars)
+        prompt, text = known[id(asked)], completion_of(said, max_chars)
+        if isinstance(prompt, Unreadable):
+            texts.append(prompt)
+        else:
+            texts.append(text if isinstance(text, Unreadable) else (prompt, text))
+    return texts
+
+
 def _unfit(text: str, max_chars: int) -> str | None:
     if not text.strip():
         return "is empty"
