@@ -63,6 +63,12 @@ def root(
     """Rubric rewards that tell excellent responses from merely great ones."""
 
 
+def limits(max_cost: float | None, max_calls: int | None) -> list[str]:
+    """The overrides that two flags stand for."""
+    given = {"budget.max_cost_usd": max_cost, "budget.max_calls": max_calls}
+    return [f"{key}={value}" for key, value in given.items() if value is not None]
+
+
 def console() -> Console:
     """Where a command speaks."""
     from rich.console import Console

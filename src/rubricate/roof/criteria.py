@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from rubricate.roof.app import AsJson, ConfigDir, ConfigName, MaxCalls, MaxCost, Overrides, app, console
+from rubricate.roof.app import (
+    AsJson,
+    ConfigDir,
+    ConfigName,
+    MaxCalls,
+    MaxCost,
+    Overrides,
+    app,
+    console,
+    limits,
+)
 
 
 @app.command()
@@ -72,11 +82,9 @@ def agree(
     from rubricate.commands.agree import AgreeOrder
     from rubricate.commands.agree import agree as measure
 
-    limits = {"budget.max_cost_usd": max_cost, "budget.max_calls": max_calls}
-    given = [f"{key}={value}" for key, value in limits.items() if value is not None]
     order = AgreeOrder(
         labels=labels,
-        overrides=(*(overrides or ()), *given),
+        overrides=(*(overrides or ()), *limits(max_cost, max_calls)),
         verdicts=tuple(verdicts or ()),
         graders=tuple(grader or ()),
         draws=draws,

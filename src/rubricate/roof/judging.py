@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from rubricate.roof.app import AsJson, ConfigDir, ConfigName, MaxCalls, MaxCost, Overrides, app, console
+from rubricate.roof.app import (
+    AsJson,
+    ConfigDir,
+    ConfigName,
+    MaxCalls,
+    MaxCost,
+    Overrides,
+    app,
+    console,
+    limits,
+)
 from rubricate.roof.scoring import (
     BatchSize,
     CsvFile,
@@ -17,7 +27,6 @@ from rubricate.roof.scoring import (
     JsonFile,
     MaxLength,
     Rubrics,
-    limits,
     ordered,
 )
 

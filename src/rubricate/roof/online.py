@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rubricate.roof.app import AsJson, ConfigName, MaxCalls, MaxCost, Overrides, app, console
+from rubricate.roof.app import AsJson, ConfigName, MaxCalls, MaxCost, Overrides, app, console, limits
 
 online = typer.Typer(
     help="Rubrics that change while a policy is trained: refresh them, and see what they were at any step.",
@@ -67,7 +67,6 @@ def online_refresh(
 ) -> int:
     """Refine the rubrics of a training on the latest completions of its policy."""
     from rubricate.commands.online import RefreshOrder, refresh_folder
-    from rubricate.roof.scoring import limits
 
     order = RefreshOrder(
         folder=folder,

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from rubricate.roof.app import AsJson, ConfigDir, MaxCalls, MaxCost, Overrides, console
+from rubricate.roof.app import AsJson, ConfigDir, MaxCalls, MaxCost, Overrides, console, limits
 from rubricate.roof.train import train
 
 _Name = Annotated[
@@ -38,9 +38,8 @@ def grpo(
     as_json: AsJson = False,
 ) -> int:
     """Train a policy by GRPO on a reward of rubrics, or on a learned one."""
-    limits = {"budget.max_cost_usd": max_cost, "budget.max_calls": max_calls}
-    given = [f"{key}={value}" for key, value in limits.items() if value is not None]
-    return _ordered("grpo", [*(overrides or ()), *given], config_name, config_dir, dry_run, resume, as_json)
+    given = [*(overrides or ()), *limits(max_cost, max_calls)]
+    return _ordered("grpo", given, config_name, config_dir, dry_run, resume, as_json)
 
 
 @train.command("sft")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from rubricate.roof.app import AsJson, ConfigDir, ConfigName, MaxCalls, MaxCost, Overrides, app, console
-from rubricate.roof.scoring import BatchSize, HttpBody, HttpKey, MaxLength, Rubrics, limits
+from rubricate.roof.scoring import BatchSize, HttpBody, HttpKey, MaxLength, Rubrics, ordered
 from rubricate.roof.train import train
 
 
@@ -215,12 +215,13 @@ def score(
     """Score the responses of a pool by any reward, into a file that `rubricate audit` reads."""
     from rubricate.commands.score import ScoreOrder
     from rubricate.commands.score import score as put_scores
-    from rubricate.commands.scoring import ScorerOrder
 
-    settings = ScorerOrder(
-        config_name=config_name,
-        overrides=(*(overrides or ()), *limits(max_cost, max_calls)),
-        config_dir=config_dir,
+    settings = ordered(
+        overrides,
+        config_name,
+        config_dir,
+        max_cost,
+        max_calls,
         rubrics=rubrics,
         http_body=http_body,
         http_key_env=http_key_env,

@@ -18,6 +18,7 @@ from rubricate.roof.app import (
     Resume,
     app,
     console,
+    limits,
 )
 
 
@@ -216,11 +217,9 @@ def _ordered(
     from rubricate.commands.run import Order
     from rubricate.commands.run import run as work
 
-    limits = {"budget.max_cost_usd": max_cost, "budget.max_calls": max_calls}
-    given = [f"{key}={value}" for key, value in limits.items() if value is not None]
     order = Order(
         config_name=config_name,
-        overrides=(*fixed, *(overrides or ()), *given),
+        overrides=(*fixed, *(overrides or ()), *limits(max_cost, max_calls)),
         resume=resume,
         config_dir=config_dir,
     )

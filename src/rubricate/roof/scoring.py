@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rubricate.roof.app import limits
+
 if TYPE_CHECKING:
     from rubricate.commands.scoring import ScorerOrder
 
@@ -77,9 +79,3 @@ def ordered(
         batch_size=batch_size,
         max_length=max_length,
     )
-
-
-def limits(max_cost: float | None, max_calls: int | None) -> list[str]:
-    """The overrides that two flags stand for."""
-    given = {"budget.max_cost_usd": max_cost, "budget.max_calls": max_calls}
-    return [f"{key}={value}" for key, value in given.items() if value is not None]
