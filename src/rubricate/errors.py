@@ -38,7 +38,13 @@ __all__ = [
     "ServerFault",
     "SettingsError",
     "Unavailable",
+    "first_line",
 ]
+
+
+def first_line(failure: BaseException) -> str:
+    """The first line of what a failure of another library says, or its kind where it says nothing."""
+    return next(iter(str(failure).strip().splitlines()), type(failure).__name__)
 
 
 class RubricateError(Exception):

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from rubricate.domain.conversation import Prompt
-from rubricate.errors import SettingsError
+from rubricate.errors import SettingsError, first_line
 from rubricate.reward_model.cards import Card, read_card
 from rubricate.reward_model.texts import TextForm, encoded, kind_for, room_of
 
@@ -114,8 +114,7 @@ def load(
             tokenizer = transformers.AutoTokenizer.from_pretrained(name)
             model = transformers.AutoModelForSequenceClassification.from_pretrained(name)
     except (OSError, ValueError) as failure:
-        why = next(iter(str(failure).strip().splitlines()), type(failure).__name__)
-        raise SettingsError(f"{said}: cannot be loaded: {why}") from None
+        raise SettingsError(f"{said}: cannot be loaded: {first_line(failure)}") from None
     outputs = model.config.num_labels
     if outputs != 1:
         raise SettingsError(f"{said}: a reward model has one output, this one {outputs}")

@@ -18,7 +18,7 @@ import msgspec
 
 from rubricate.domain.identity import key_of
 from rubricate.domain.intervals import Clusters, Estimate
-from rubricate.errors import DataError, SettingsError
+from rubricate.errors import DataError, SettingsError, first_line
 from rubricate.reward_model.cards import CARD, Card, Counts, write_card
 from rubricate.reward_model.embedded import model_named
 from rubricate.reward_model.pairs import PreferencePair, data_key
@@ -68,7 +68,7 @@ def ready(base: str, pairs: Sequence[PreferencePair], recipe: Recipe, seed: int 
                 where, num_labels=1, dtype=torch.float32, ignore_mismatched_sizes=True
             )
     except (OSError, ValueError) as failure:
-        raise SettingsError(f"--model {base}: cannot be loaded: {_first_line(failure)}") from None
+        raise SettingsError(f"--model {base}: cannot be loaded: {first_line(failure)}") from None
     padded(model, tokenizer, f"--model {base}")
     _freeze(model, recipe.freeze_layers)
     form, tokens = _read(base, model.config, tokenizer, recipe, pairs)
@@ -87,7 +87,7 @@ def planned(base: str, pairs: Sequence[PreferencePair], recipe: Recipe) -> tuple
         tokenizer = transformers.AutoTokenizer.from_pretrained(where)
         config = transformers.AutoConfig.from_pretrained(where)
     except (OSError, ValueError) as failure:
-        raise SettingsError(f"--model {base}: cannot be loaded: {_first_line(failure)}") from None
+        raise SettingsError(f"--model {base}: cannot be loaded: {first_line(failure)}") from None
     return _read(base, config, tokenizer, recipe, pairs)
 
 
@@ -100,10 +100,6 @@ def _read(
         return form, tokens_of(tokenizer, form, pairs)
     except ValueError as problem:
         raise DataError(base, str(problem)) from None
-
-
-def _first_line(failure: Exception) -> str:
-    return next(iter(str(failure).strip().splitlines()), type(failure).__name__)
 
 
 def train(

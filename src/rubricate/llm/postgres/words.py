@@ -1,10 +1,13 @@
-"""What PostgreSQL and its driver say, in the words of the user: what is wrong, where, and how to go on."""
+"""What PostgreSQL and its driver say, in the words of the user: what is wrong, where, and how to go on.
+
+The first line of what they say is repeated: neither the server nor the driver ever repeats a password.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-from rubricate.errors import DataError, RubricateError, RunError, SettingsError
+from rubricate.errors import DataError, RubricateError, RunError, SettingsError, first_line
 from rubricate.llm.postgres.address import Address
 
 INSTEAD = "or keep replies on this machine with ledger=workflow_outs/ledger.sqlite"
@@ -44,18 +47,21 @@ def unreachable(address: Address, error: BaseException) -> RubricateError:
             if address.password is None
             else "correct the user or the password"
         )
-        return SettingsError(f"ledger: {address.told}, refuses the login ({_said(error)}): {how}, {INSTEAD}")
+        return SettingsError(
+            f"ledger: {address.told}, refuses the login ({first_line(error)}): {how}, {INSTEAD}"
+        )
     if state == "3D000":
         return SettingsError(f"ledger: {address.told}, does not exist: create it with createdb, {INSTEAD}")
     if state == "53300":
         return RunError(
-            f"ledger: {address.told}, has no free connection ({_said(error)}): raise max_connections (a "
+            f"ledger: {address.told}, has no free connection ({first_line(error)}): raise max_connections (a "
             f"process takes two), {INSTEAD}"
         )
     if state:
         return in_words(address, error)
     return RunError(
-        f"ledger: {address.told}, cannot be reached ({_said(error)}): start it or correct `ledger`, {INSTEAD}"
+        f"ledger: {address.told}, cannot be reached ({first_line(error)}): start it or correct "
+        f"`ledger`, {INSTEAD}"
     )
 
 
@@ -63,17 +69,18 @@ def lost(address: Address, error: BaseException, patience_s: float) -> RunError:
     """A connection that was lost and could not be opened again."""
     if not patience_s:
         return RunError(
-            f"ledger: {address.told}, was lost ({_said(error)}): start it, then run the same command again"
+            f"ledger: {address.told}, was lost ({first_line(error)}): start it, then run the same "
+            "command again"
         )
     return RunError(
-        f"ledger: {address.told}, was lost and did not come back within {patience_s:g} s ({_said(error)}): "
-        f"start it, {RESUME}"
+        f"ledger: {address.told}, was lost and did not come back within {patience_s:g} s "
+        f"({first_line(error)}): start it, {RESUME}"
     )
 
 
 def in_words(address: Address, error: BaseException) -> RubricateError:
     """What the server says of a statement, as an error that says what to do."""
-    state, said = getattr(error, "sqlstate", None) or "", _said(error)
+    state, said = getattr(error, "sqlstate", None) or "", first_line(error)
     if state == "53100":
         return RunError(f"ledger: {address.told}, has a full disk; make room, {RESUME}")
     if state == "42501":
@@ -96,9 +103,3 @@ def in_words(address: Address, error: BaseException) -> RubricateError:
             f"schema {address.schema} holds tables of another program: name another one with ?schema=",
         )
     return RunError(f"ledger: {address.told}, cannot be used ({type(error).__name__}: {said})")
-
-
-def _said(error: BaseException) -> str:
-    """The first line of what was said. Neither the server nor the driver ever repeats a password."""
-    text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 import msgspec
 
-from rubricate.errors import DataError, SettingsError
-from rubricate.llm.store import Place, is_database
-from rubricate.settings.loading import (
-    CONFIGS,
-    _first_line,
-    _nearest,
-    _quoted,
-    _read,
-    _told,
-    composed,
-    load_settings,
+from rubricate.errors import SettingsError
+from rubricate.llm.store import Place
+from rubricate.settings.composing import (
+    composed_of,
+    config_names,
+    converted,
+    keys_of,
+    mapping_of_file,
+    nearest,
+    read_override,
 )
+from rubricate.settings.loading import CONFIGS, composed, load_settings
 from rubricate.settings.loading import known_keys as keys_of_runs
 from rubricate.settings.schema import Settings
 from rubricate.settings.training.schema import ELSEWHERE, FREE, SHAPES, GrpoSettings, Kind, TrainSettings
@@ -50,10 +49,10 @@ def load_training(
         SettingsError: no such config, no such key (the nearest one is named), or a wrong value.
     """
     folders = [TRAINING] if config_dir is None else [config_dir, TRAINING]
-    names = sorted({path.stem for folder in folders for path in folder.glob("*.yaml")})
+    names = config_names(folders)
     name = (config_name or kind).removesuffix(".yaml")
     if name not in names:
-        raise SettingsError(f"no training config {config_name!r}; {_nearest(name, names)}")
+        raise SettingsError(f"no training config {config_name!r}; {nearest(name, names)}")
     root = next(folder for folder in folders if (folder / f"{name}.yaml").is_file())
     plain = [_plain(kind, override) for override in overrides]
     source = f"the config {name!r}"
@@ -67,21 +66,7 @@ def load_training(
 
 
 def _composed(root: Path, name: str, overrides: Sequence[str]) -> dict[str, Any]:
-    from hydra import compose, initialize_config_dir
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import HydraException
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-
-    search = f"hydra.searchpath=['file://{TRAINING}','file://{CONFIGS}']"
-    try:
-        OverridesParser.create().parse_overrides(list(overrides))
-        with initialize_config_dir(str(root.resolve()), version_base=None):
-            config = OmegaConf.to_container(compose(name, overrides=[*overrides, search]), resolve=True)
-    except (HydraException, OmegaConfBaseException) as failure:
-        raise SettingsError(_told(failure, overrides)) from None
-    assert isinstance(config, dict), "a config is a mapping"
-    return {str(key): value for key, value in config.items()}
+    return composed_of(root, name, overrides, [TRAINING, CONFIGS])
 
 
 def training_of(kind: Kind, config: Mapping[str, Any], source: str = "the config") -> TrainSettings:
@@ -93,13 +78,9 @@ def training_of(kind: Kind, config: Mapping[str, Any], source: str = "the config
     for key in _leaves(config):
         if key not in known_keys(kind):
             owner = next((other for other in SHAPES if key in known_keys(other)), None)
-            near = f"it is one of `rubricate train {owner}`" if owner else _nearest(key, known_keys(kind))
+            near = f"it is one of `rubricate train {owner}`" if owner else nearest(key, known_keys(kind))
             raise SettingsError(f"unknown key {key!r} in {source}; {near}")
-    try:
-        settings = msgspec.convert(config, SHAPES[kind], strict=True, dec_hook=_read)
-    except msgspec.ValidationError as problem:
-        text, _, place = str(problem).partition(" - at `$.")
-        raise SettingsError(f"{place.rstrip('`') or source}: {text[:1].lower()}{text[1:]}") from None
+    settings = converted(config, SHAPES[kind], source)
     for name in settings.trainer:
         if "token" in name.split("_") and settings.trainer[name] is not None:
             raise SettingsError(
@@ -115,27 +96,7 @@ def training_of_file(kind: Kind, path: Path, overrides: Sequence[str] = ()) -> T
         DataError: the file cannot be read.
         SettingsError: as `training_of`.
     """
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import HydraException
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-    from yaml import YAMLError
-
-    try:
-        config = OmegaConf.load(path)
-    except (OSError, YAMLError, OmegaConfBaseException) as failure:
-        raise DataError(path, f"cannot be read: {_first_line(failure)}") from None
-    if not OmegaConf.is_dict(config):
-        raise DataError(path, "is not a config")
-    plain = [_plain(kind, text) for text in overrides]
-    try:
-        for override in OverridesParser.create().parse_overrides(plain):
-            OmegaConf.update(config, override.key_or_group, override.value(), force_add=True)
-        resolved = OmegaConf.to_container(config, resolve=True)
-    except (HydraException, OmegaConfBaseException) as failure:
-        raise SettingsError(_told(failure, plain)) from None
-    assert isinstance(resolved, dict), "a mapping stays one"
-    return training_of(kind, {str(key): value for key, value in resolved.items()}, str(path))
+    return training_of(kind, mapping_of_file(path, [_plain(kind, text) for text in overrides]), str(path))
 
 
 def yaml_of_training(settings: TrainSettings) -> str:
@@ -195,19 +156,7 @@ def pinned_training(settings: TrainSettings, place: Place | None) -> TrainSettin
 @cache
 def known_keys(kind: Kind) -> frozenset[str]:
     """All dotted keys of a kind of training; a free section counts as one key."""
-    return frozenset(_fields(SHAPES[kind]))
-
-
-def _fields(struct: type[msgspec.Struct], prefix: str = "") -> Iterator[str]:
-    hints = get_type_hints(struct)
-    for field in msgspec.structs.fields(struct):
-        kind = hints[field.name]
-        if struct in _RECIPES and field.name in ELSEWHERE:
-            continue
-        if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
-            yield from _fields(kind, f"{prefix}{field.name}.")
-        else:
-            yield prefix + field.name
+    return keys_of(SHAPES[kind], dict.fromkeys(_RECIPES, ELSEWHERE))
 
 
 def _leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
@@ -250,20 +199,14 @@ def _without_keys_of_runs(kind: Kind, config: dict[str, Any], name: str) -> dict
 def _plain(kind: Kind, override: str) -> str:
     """An override as Hydra takes it here: without leading plus signs where the key is ours, and with two
     where it is one of TRL or of accelerate."""
-    match = re.match(r"(\+{0,2}|~)([\w.]*)(=?)", override)
-    sign, key, equals = match.groups() if match else ("", "", "")
-    if sign == "~" or not equals:
-        raise SettingsError(f"{override!r} is no override; write key=value")
-    written = override.lstrip("+")
+    key, written = read_override(override)
     if key.partition(".")[0] in FREE and key not in FREE:
         return f"++{written}"
     keys = known_keys(kind)
     if key not in keys and key not in {name.rsplit(".", 1)[0] for name in keys if "." in name}:
         if key in keys_of_runs():
-            raise SettingsError(f"{key} is a key of `rubricate run`; {_nearest(key, keys)}")
-        raise SettingsError(f"unknown key {key!r}; {_nearest(key, keys)}")
-    if key == "ledger" and is_database(value := written.partition("=")[2]):
-        return f"ledger='{_quoted(value)}'"
+            raise SettingsError(f"{key} is a key of `rubricate run`; {nearest(key, keys)}")
+        raise SettingsError(f"unknown key {key!r}; {nearest(key, keys)}")
     return written
 
 

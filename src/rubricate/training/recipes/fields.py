@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from rubricate.errors import SettingsError
+from rubricate.errors import SettingsError, first_line
 
 CONFIGS = {"grpo": "GRPOConfig", "sft": "SFTConfig", "dpo": "DPOConfig"}
 """The configs of TRL by kind of training."""
@@ -127,9 +127,9 @@ def built(kind: Any, **given: Any) -> Any:
     try:
         trainer = kind(**given)
     except ImportError as missing:
-        raise SettingsError(f"what the settings ask for is not installed: {_line(missing)}") from None
+        raise SettingsError(f"what the settings ask for is not installed: {first_line(missing)}") from None
     except OSError as failure:
-        raise SettingsError(f"the model {given['model']!r} cannot be loaded: {_line(failure)}") from None
+        raise SettingsError(f"the model {given['model']!r} cannot be loaded: {first_line(failure)}") from None
     trainer.remove_callback(PrinterCallback)
     return trainer
 
@@ -202,7 +202,7 @@ def loaded_tokenizer(model: Any, tokenizer: Any = None, trust: bool = False) -> 
         try:
             found = _kind_of(found).from_pretrained(found, padding_side="left", trust_remote_code=trust)
         except (OSError, ValueError, ImportError) as failure:
-            raise SettingsError(f"no tokenizer can be loaded from {found!r}: {_line(failure)}") from None
+            raise SettingsError(f"no tokenizer can be loaded from {found!r}: {first_line(failure)}") from None
     if found.pad_token is None:
         found.pad_token = found.eos_token
     return found
@@ -217,7 +217,3 @@ def _kind_of(name: str) -> Any:
 
     declared = get_tokenizer_config(name).get("tokenizer_class")
     return PreTrainedTokenizerFast if declared in _PLAIN else AutoTokenizer
-
-
-def _line(failure: BaseException) -> str:
-    return (str(failure).strip().splitlines() or [type(failure).__name__])[0]
