@@ -81,13 +81,14 @@ def monitor_page(watched: Watched, title: str) -> str:
     )
     style = (files("rubricate.report") / "page.css").read_text(encoding="utf-8") + STYLE + _SMALL
     there = [name for name in FIGURES if any(point.value(name) is not None for point in watched.points)]
+    charts = [(chart.title in _LARGE, lines(chart)) for chart in charts_of(watched)]
     return environment.get_template("monitor.html").render(
         watched=watched,
         title=title,
         meanings=MEANINGS,
         figures={name: FIGURES[name] for name in there},
-        large=[lines(chart) for chart in charts_of(watched) if chart.title in _LARGE],
-        small=[lines(chart) for chart in charts_of(watched) if chart.title not in _LARGE],
+        large=[drawn for is_large, drawn in charts if is_large],
+        small=[drawn for is_large, drawn in charts if not is_large],
         rows=[
             (point.step, point.step == watched.best, [_cell(point, name) for name in there])
             for point in watched.points

@@ -47,7 +47,7 @@ def climb(
     told: Callable[[Point], None] = lambda point: None,
 ) -> list[Point]:
     """The points of one training, from first step to last. `model` is the folder of the taught model."""
-    from transformers import PrinterCallback, TrainerCallback
+    from transformers import TrainerCallback
 
     points, marks = list[Point](), set(marks_of(school.plan))
 
@@ -73,6 +73,5 @@ def climb(
             tokenizer=str(model),
             callbacks=[Looking()],
         )
-        trainer.remove_callback(PrinterCallback)
         trainer.train()
     return points

@@ -48,9 +48,6 @@ def teach(school: School, folder: Path) -> None:
     Raises:
         SettingsError: the extra `train` is missing.
     """
-    with needed():
-        from transformers import PrinterCallback
-
     plan, tokenizer = school.plan, new_tokenizer()
     rows = [
         {"prompt": prompt, "completion": f" {text}"}
@@ -72,7 +69,6 @@ def teach(school: School, folder: Path) -> None:
     trainer = sft_trainer(
         recipe, model=new_model(tokenizer, school), rows=rows, folder=folder, tokenizer=tokenizer
     )
-    trainer.remove_callback(PrinterCallback)
     trainer.train()
     trainer.model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

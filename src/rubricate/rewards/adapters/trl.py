@@ -49,7 +49,7 @@ class TrlReward:
             completions,
             rubric_under(columns),
             step=getattr(trainer_state, "global_step", None),
-            evaluation=_evaluates(log_metric),
+            evaluation=evaluates(log_metric),
         )
         return _logged(batch, log_extra, log_metric)
 
@@ -72,7 +72,7 @@ class TrlReward:
             completions,
             rubric_under(columns),
             step=getattr(trainer_state, "global_step", None),
-            evaluation=_evaluates(log_metric),
+            evaluation=evaluates(log_metric),
         )
         _logged(batch, log_extra, log_metric)
         return [number_of(one, self.unjudged, "online DPO") for one in batch.graded]
@@ -90,7 +90,7 @@ def reward_function(reward: Reward) -> Callable[..., Any]:
     return TrlReward(reward).rubric_reward
 
 
-def _evaluates(log_metric: Callable[[str, float], None] | None) -> bool:
+def evaluates(log_metric: Callable[[str, float], None] | None) -> bool:
     """Whether the trainer whose method this is evaluates: as TRL itself finds out (`_calculate_rewards`)."""
     model = getattr(getattr(log_metric, "__self__", None), "model", None)
     return getattr(model, "training", True) is False

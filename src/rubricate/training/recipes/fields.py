@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -116,20 +116,62 @@ def config_of(kind: Any, folder: Path, fields: Mapping[str, Any], given: Collect
         raise SettingsError(f"{kind.__name__} refuses its settings: {refused}") from None
 
 
-def built(kind: Any, **given: Any) -> Any:
+class Hyperparameters(Protocol):
+    """What the recipes of all kinds of training say alike."""
+
+    @property
+    def trainer(self) -> Mapping[str, Any]:
+        """Fields of the TRL config that a user wrote, by name."""
+        ...
+
+    @property
+    def lora(self) -> Lora | None:
+        """The adapter to train, None for all weights."""
+        ...
+
+
+def built(
+    kind: Any,
+    config: Any,
+    recipe: Hyperparameters,
+    fields: Mapping[str, Any],
+    *,
+    model: Any,
+    rows: Sequence[Mapping[str, Any]],
+    folder: Path,
+    tokenizer: Any,
+    callbacks: Sequence[Any],
+    eval_rows: Sequence[Mapping[str, Any]] | None,
+    order: Sequence[int] | None = None,
+    **own: Any,
+) -> Any:
     """A trainer of TRL, without the callback that prints each line of its log as a dictionary.
 
+    `kind` and `config` are the classes of trainer and config, `fields` are those of the config. It is handed
+    the rows in the order of their numbers in `order`, or as they come. `own` is what no other kind takes.
+
     Raises:
-        SettingsError: something that its config asks for is not installed, or its model cannot be loaded.
+        SettingsError: something that its config asks for is not installed, a field is unknown or refused, or
+            its model or tokenizer cannot be loaded.
     """
+    from datasets import Dataset
     from transformers import PrinterCallback
 
+    given = {
+        "model": model,
+        "args": config_of(config, folder, fields, recipe.trainer),
+        "processing_class": loaded_tokenizer(model, tokenizer, bool(recipe.trainer.get("trust_remote_code"))),
+        "eval_dataset": Dataset.from_list([dict(row) for row in eval_rows]) if eval_rows else None,
+        "callbacks": list(callbacks),
+        "peft_config": recipe.lora.config() if recipe.lora else None,
+    }
+    examples = Dataset.from_list([dict(row) for row in rows])
     try:
-        trainer = kind(**given)
+        trainer = kind(**given, **own, train_dataset=examples if order is None else examples.select(order))
     except ImportError as missing:
         raise SettingsError(f"what the settings ask for is not installed: {first_line(missing)}") from None
     except OSError as failure:
-        raise SettingsError(f"the model {given['model']!r} cannot be loaded: {first_line(failure)}") from None
+        raise SettingsError(f"the model {model!r} cannot be loaded: {first_line(failure)}") from None
     trainer.remove_callback(PrinterCallback)
     return trainer
 

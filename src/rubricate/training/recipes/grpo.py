@@ -18,8 +18,6 @@ from rubricate.training.recipes.batches import FIELDS, Batches, batches_of
 from rubricate.training.recipes.fields import (
     Lora,
     built,
-    config_of,
-    loaded_tokenizer,
     number_in,
     processes,
     trl,
@@ -170,17 +168,17 @@ def grpo_trainer(
     library = trl()
     fields = recipe.fields(len(rows), processes(), evaluates=bool(eval_rows))
     order = recipe.batches(processes()).order(len(rows), fields["max_steps"], recipe.seed)
-    config = config_of(library.GRPOConfig, folder, fields, recipe.trainer)
-    from datasets import Dataset
-
     return built(
         library.GRPOTrainer,
+        library.GRPOConfig,
+        recipe,
+        fields,
         model=model,
-        processing_class=loaded_tokenizer(model, tokenizer, bool(recipe.trainer.get("trust_remote_code"))),
+        rows=rows,
+        folder=folder,
+        tokenizer=tokenizer,
+        callbacks=callbacks,
+        eval_rows=eval_rows,
+        order=order,
         reward_funcs=list(reward_funcs) if isinstance(reward_funcs, Sequence) else reward_funcs,
-        args=config,
-        train_dataset=Dataset.from_list([dict(row) for row in rows]).select(order),
-        eval_dataset=Dataset.from_list([dict(row) for row in eval_rows]) if eval_rows else None,
-        callbacks=list(callbacks),
-        peft_config=recipe.lora.config() if recipe.lora else None,
     )

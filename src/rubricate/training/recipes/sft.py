@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rubricate.training.recipes.examples import Examples
-from rubricate.training.recipes.fields import built, config_of, loaded_tokenizer, processes, trl
+from rubricate.training.recipes.fields import built, processes, trl
 
 
 class SftRecipe(Examples, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -31,16 +31,15 @@ def sft_trainer(
         SettingsError: as `grpo_trainer`.
     """
     library = trl()
-    from datasets import Dataset
-
-    fields = recipe.fields(len(rows), processes(), evaluates=bool(eval_rows))
     return built(
         library.SFTTrainer,
+        library.SFTConfig,
+        recipe,
+        recipe.fields(len(rows), processes(), evaluates=bool(eval_rows)),
         model=model,
-        processing_class=loaded_tokenizer(model, tokenizer, bool(recipe.trainer.get("trust_remote_code"))),
-        args=config_of(library.SFTConfig, folder, fields, recipe.trainer),
-        train_dataset=Dataset.from_list([dict(row) for row in rows]),
-        eval_dataset=Dataset.from_list([dict(row) for row in eval_rows]) if eval_rows else None,
-        callbacks=list(callbacks),
-        peft_config=recipe.lora.config() if recipe.lora else None,
+        rows=rows,
+        folder=folder,
+        tokenizer=tokenizer,
+        callbacks=callbacks,
+        eval_rows=eval_rows,
     )

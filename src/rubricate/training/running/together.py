@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from rubricate.errors import RubricateError, RunError
-from rubricate.rewards.adapters.trl import _evaluates, reward_function
+from rubricate.rewards.adapters.trl import evaluates, reward_function
 from rubricate.rewards.batch.rubrics import rubric_under
 from rubricate.rewards.seam import Reward
 
@@ -62,7 +62,7 @@ class Together:
         try:
             if rank() == 0:
                 step = getattr(trainer_state, "global_step", None)
-                told = [self._graded(everything, step, evaluation=_evaluates(log_metric))]
+                told = [self._graded(everything, step, evaluation=evaluates(log_metric))]
         except RubricateError as failure:
             told = [str(failure)]
             raise
